@@ -1,0 +1,1 @@
+"""The command line: wires parts together, holds no logic."""

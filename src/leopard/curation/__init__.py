@@ -1,0 +1,1 @@
+"""Raw sources and synthetic facts to instruction shards."""

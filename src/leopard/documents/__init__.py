@@ -1,0 +1,1 @@
+"""Files to pages: PDF, images, office files, web pages, with limits."""

@@ -1,0 +1,1 @@
+"""The local generator and the question-answering front end."""

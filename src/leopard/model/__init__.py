@@ -1,0 +1,1 @@
+"""The Leopard models: connector and composition of transformers classes, and their weights."""

@@ -1,0 +1,1 @@
+"""Images and messages to model inputs; owns the placeholder invariant."""

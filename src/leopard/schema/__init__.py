@@ -1,0 +1,1 @@
+"""Records that cross package borders. Standard library only; knows nothing of tensors or files."""

@@ -1,0 +1,1 @@
+"""One trainer for both stages, from a laptop to many nodes."""
