@@ -1,0 +1,166 @@
+"""A small vision encoder that learns to read on a CPU: convolutions, then a few attention layers.
+
+The published encoder is a 27-layer ViT; from scratch on a laptop such a design learns slowly. This
+one sees strokes through strided convolutions (stride 4), folds each 28x28-pixel cell into one
+feature vector, and lets the cells of a crop look at one another. It stands where SigLIP stands:
+same input, `last_hidden_state` out. Knows nothing of prompts or language models.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel
+from transformers.modeling_outputs import BaseModelOutput
+
+STRIDE = 4
+"""Pixels per step of the convolutional map."""
+
+
+class LeopardReaderConfig(PreTrainedConfig):
+    """Sizes of a reading encoder.
+
+    Args:
+        image_size: Side of a crop, in pixels. Must be a multiple of `patch_size`.
+        patch_size: Side of a cell that becomes one feature vector, in pixels; a multiple of 4.
+        hidden_size: Length of a feature vector.
+        conv_channels: Channels of the convolutional map.
+        num_conv_blocks: Residual 3x3 blocks on the map.
+        num_hidden_layers: Attention layers over the cells of one crop.
+        num_attention_heads: Heads of each attention layer.
+    """
+
+    model_type = "leopard_reader"
+    base_config_key = "vision_config"
+
+    def __init__(
+        self,
+        image_size: int = 364,
+        patch_size: int = 28,
+        hidden_size: int = 320,
+        conv_channels: int = 64,
+        num_conv_blocks: int = 4,
+        num_hidden_layers: int = 2,
+        num_attention_heads: int = 8,
+        **kwargs: Any,
+    ) -> None:
+        self.image_size = image_size
+        self.patch_size = patch_size
+        self.hidden_size = hidden_size
+        self.conv_channels = conv_channels
+        self.num_conv_blocks = num_conv_blocks
+        self.num_hidden_layers = num_hidden_layers
+        self.num_attention_heads = num_attention_heads
+        self.num_channels = 3
+        super().__init__(**kwargs)
+
+
+class ConvBlock(nn.Module):
+    """Residual 3x3 convolution with batch norm, channels kept."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+        self.norm = nn.BatchNorm2d(channels)
+        self.out = nn.Conv2d(channels, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (crops, channels, height, width) to the same shape."""
+        return x + self.out(torch.relu(self.norm(self.conv(x))))  # type: ignore[no-any-return]
+
+
+class CellLayer(nn.Module):
+    """Pre-norm attention over the cells of one crop, then an MLP."""
+
+    def __init__(self, dim: int, num_heads: int) -> None:
+        super().__init__()
+        self.num_heads = num_heads
+        self.norm1 = nn.LayerNorm(dim)
+        self.qkv = nn.Linear(dim, 3 * dim)
+        self.proj = nn.Linear(dim, dim)
+        self.norm2 = nn.LayerNorm(dim)
+        self.up = nn.Linear(dim, 2 * dim)
+        self.down = nn.Linear(2 * dim, dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Features (crops, cells, dim) to the same shape."""
+        crops, cells, dim = x.shape
+        qkv = self.qkv(self.norm1(x)).view(crops, cells, 3, self.num_heads, dim // self.num_heads)
+        q, k, v = qkv.permute(2, 0, 3, 1, 4)  # each (crops, heads, cells, head_dim)
+        mixed = nn.functional.scaled_dot_product_attention(q, k, v)
+        x = x + self.proj(mixed.transpose(1, 2).reshape(crops, cells, dim))
+        return x + self.down(nn.functional.gelu(self.up(self.norm2(x))))  # type: ignore[no-any-return]
+
+
+@dataclass
+class ReaderOutput(BaseModelOutput):
+    """Features for the language model, and the inner maps that reading lessons supervise."""
+
+    conv_map: Tensor | None = None
+    """Convolutional map, (crops, channels, side / 4, side / 4)."""
+    cell_features: Tensor | None = None
+    """Cells before they looked at one another, (crops, cells, hidden_size)."""
+
+
+class LeopardReader(PreTrainedModel):
+    """Crops to one feature vector per cell, row-major."""
+
+    config_class = LeopardReaderConfig
+    main_input_name = "pixel_values"
+    input_modalities = ("image",)
+    _supports_sdpa = True
+    _supports_attention_backend = True
+    _no_split_modules = ["CellLayer"]  # noqa: RUF012 - transformers reads a list
+
+    def __init__(self, config: LeopardReaderConfig) -> None:
+        super().__init__(config)
+        channels, cell = config.conv_channels, config.patch_size // STRIDE
+        side = config.image_size // config.patch_size
+        self.stem = nn.Conv2d(3, channels, 8, stride=STRIDE, padding=2)
+        self.stem_norm = nn.BatchNorm2d(channels)
+        self.blocks = nn.ModuleList(ConvBlock(channels) for _ in range(config.num_conv_blocks))
+        self.fold = nn.Conv2d(channels, config.hidden_size, cell, stride=cell)
+        self.position_embedding = nn.Parameter(torch.zeros(1, side * side, config.hidden_size))
+        self.layers = nn.ModuleList(
+            CellLayer(config.hidden_size, config.num_attention_heads)
+            for _ in range(config.num_hidden_layers)
+        )
+        self.post_layernorm = nn.LayerNorm(config.hidden_size)
+        self.post_init()
+
+    def _init_weights(self, module: nn.Module) -> None:
+        if isinstance(module, nn.Linear):
+            nn.init.trunc_normal_(module.weight, std=0.02)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+        elif isinstance(module, LeopardReader):
+            nn.init.trunc_normal_(module.position_embedding, std=0.02)
+
+    def forward(self, pixel_values: Tensor, **_: Any) -> ReaderOutput:
+        """Read crops.
+
+        Args:
+            pixel_values: Normalised crops, (crops, 3, image_size, image_size).
+
+        Returns:
+            `last_hidden_state` (crops, cells, hidden_size), cells row-major, with inner maps.
+        """
+        x = pixel_values.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        x = torch.relu(self.stem_norm(self.stem(x)))
+        for block in self.blocks:
+            x = block(x)  # (crops, channels, side / 4, side / 4)
+        conv_map = torch.relu(x)
+        cells = self.fold(conv_map).flatten(2).transpose(1, 2)  # (crops, cells, hidden_size)
+        hidden = cells + self.position_embedding
+        for layer in self.layers:
+            hidden = layer(hidden)
+        return ReaderOutput(
+            last_hidden_state=self.post_layernorm(hidden), conv_map=conv_map, cell_features=cells
+        )
+
+
+AutoConfig.register("leopard_reader", LeopardReaderConfig, exist_ok=True)
+AutoModel.register(LeopardReaderConfig, LeopardReader, exist_ok=True)
