@@ -1,0 +1,60 @@
+"""The shape of an allocation policy and the list of those that exist. Knows no rule itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from leopard.errors import ConfigError
+from leopard.schema.geometry import ImageSize
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TileRequest:
+    """What a policy may look at."""
+
+    sizes: tuple[ImageSize, ...]
+    """Image sizes in pixels, in prompt order."""
+    budget: int
+    """Most tiles in the prompt, thumbnails not counted; at least 1."""
+    crop_size: int
+    """Side of a square tile, in pixels."""
+    weights: tuple[int, ...] | None = None
+    """How much each image matters, for instance for the question asked: integers of 0 or more,
+    in prompt order; None when nothing is known. A policy may ignore them."""
+
+
+Policy = Callable[[TileRequest], list[int]]
+"""Takes a request, returns tiles per image in order: never negative, never above the budget."""
+
+_POLICIES: dict[str, Policy] = {}
+
+
+def register(name: str) -> Callable[[Policy], Policy]:
+    """Enter a policy under a name, the one that users and saved settings give."""
+
+    def enter(policy: Policy) -> Policy:
+        assert name not in _POLICIES, f"two policies are called {name}"
+        _POLICIES[name] = policy
+        return policy
+
+    return enter
+
+
+def policy_names() -> tuple[str, ...]:
+    """Names of all policies, sorted."""
+    return tuple(sorted(_POLICIES))
+
+
+def find_policy(name: str) -> Policy:
+    """Look a policy up.
+
+    Raises:
+        ConfigError: If there is none of that name.
+    """
+    try:
+        return _POLICIES[name]
+    except KeyError:
+        raise ConfigError(
+            f"allocation policy {name!r} is unknown; use one of {', '.join(policy_names())}"
+        ) from None
