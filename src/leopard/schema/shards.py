@@ -23,7 +23,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from leopard.errors import DataError, HelperMissingError
+from leopard.errors import ConfigError, DataError
 from leopard.schema.rows import Row, row_to_sample, sample_to_row
 from leopard.schema.samples import Sample, VectorPage
 
@@ -272,7 +272,7 @@ def _arrow() -> Any:
         import pyarrow
         import pyarrow.parquet
     except ImportError as error:
-        raise HelperMissingError(
+        raise ConfigError(
             "shards need pyarrow, which is not installed: pip install 'leopard[curation]'"
         ) from error
     return pyarrow
@@ -303,15 +303,13 @@ def _row_schema(kind: ShardKind) -> Any:
     answer += [("aliases", pa.list_(text)), ("choices", pa.list_(text))]
     answer += [("rationale", text), ("program", text)]
     answer += [("evidence", pa.list_(evidence)), ("pages_needed", number)]
-    page = pa.struct(
-        [("pdf_ref", text), ("page", number), ("dpi", pa.float64())]
-        + [("width", number), ("height", number), ("augment_seed", pa.int64())]
-    )
+    page = [("pdf_ref", text), ("page", number), ("dpi", pa.float64())]
+    page += [("width", number), ("height", number), ("augment_seed", pa.int64())]
     columns = [(name, text) for name in ("id", "doc_id", "domain", "task")]
     columns += [("messages", pa.list_(message)), ("qa", pa.list_(pa.struct(answer)))]
     columns += [(name, text) for name in ("provenance", "quality", "licence", "split")]
     if kind == "vector":
-        return pa.schema([*columns, ("pages", pa.list_(page))])
+        return pa.schema([*columns, ("pages", pa.list_(pa.struct(page)))])
     image = pa.struct([("bytes", pa.binary()), ("path", text)])
     columns += [("images", pa.list_(image)), ("image_sizes", pa.list_(pa.list_(number)))]
     return pa.schema(columns, metadata={"huggingface": json.dumps(_HF_INFO)})
