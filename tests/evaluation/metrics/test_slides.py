@@ -6,7 +6,7 @@ from leopard.evaluation.metrics import METRICS
 @pytest.mark.parametrize(
     ("text", "question", "expected"),
     [
-        ("This is the North Region", "", "north region"),
+        ("This is the North Region", "", "north"),
         ("It is 1,234", "", "1234"),
         ("R&D and sales", "", "rd sales"),
         ("12 percent", "", "12"),
