@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import PIL.Image
 
-from leopard.errors import BudgetError
+from leopard.errors import BudgetError, GeometryError
 from leopard.processor.allocation import DEFAULT_POLICY, allocate_tiles
 from leopard.processor.grid import choose_grid
 from leopard.schema.geometry import CropGeometry, Grid, ImageSize
@@ -242,6 +242,7 @@ def crop_pixels(
     *,
     thumbnail_last: bool = False,
     normalisation: Normalisation | None = None,
+    out: NDArray[np.float32] | None = None,
 ) -> NDArray[np.float32]:
     """Resize, pad, cut and normalise one image (published `resize_and_pad_image` and followers).
 
@@ -250,16 +251,18 @@ def crop_pixels(
         plan: What to cut.
         thumbnail_last: Whether the thumbnail follows the tiles instead of leading them.
         normalisation: How bytes become values.
+        out: Receives the crops, of the shape below; a new array when None.
 
     Returns:
         (num_crops, 3, crop_size, crop_size), float32; tiles row-major.
 
     Raises:
-        BudgetError: If the plan was made for another size.
+        GeometryError: If the plan was made for another size.
     """
     normalisation = normalisation or Normalisation()
     side = plan.crop_size
-    out = np.empty((plan.num_crops, 3, side, side), np.float32)
+    if out is None:
+        out = np.empty((plan.num_crops, 3, side, side), np.float32)
     for slot, rgb in zip(out, rgb_crops(image, plan, thumbnail_last=thumbnail_last), strict=True):
         normalisation.apply(rgb, slot)
     return out
@@ -279,11 +282,11 @@ def rgb_crops(
         (crop_size, crop_size, 3), uint8. Tiles are views of one canvas.
 
     Raises:
-        BudgetError: If the plan was made for another size.
+        GeometryError: If the plan was made for another size.
     """
     upright = to_rgb(image)
     if upright.size != (plan.size.width, plan.size.height):
-        raise BudgetError(
+        raise GeometryError(
             f"the plan is for an image of {plan.size} pixels but this one has "
             f"{upright.width}x{upright.height}; plan with the sizes of upright images"
         )
