@@ -1,0 +1,303 @@
+"""Sources to pages: finds, opens, counts, chooses the resolution, and draws page after page.
+
+The facade of the package. Each format is one backend; this module knows only their common face,
+`leopard.documents.document.Document`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Self
+
+from leopard.documents.document import Document, PageInfo
+from leopard.documents.limits import Stopwatch
+from leopard.documents.opening import Opener
+from leopard.documents.options import LoadOptions
+from leopard.documents.resolution import (
+    PageExtent,
+    dpi_for_tiles,
+    drawn_size,
+    tiles_per_drawn_page,
+    within_area,
+    within_side,
+)
+from leopard.documents.sources import expand_sources
+from leopard.errors import DocumentError, DocumentLimitError
+from leopard.schema.geometry import ImageSize
+from leopard.schema.pages import Page
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+OnError = Literal["raise", "collect"]
+ABSENT_PAGES = "page not in the document"
+_DEFAULT = LoadOptions()
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedPages:
+    """Pages of all sources in the order given, and what is missing among them."""
+
+    pages: list[Page]
+    failures: list[DocumentError]
+    """One error for each file or page that could not be read."""
+    skipped: dict[str, int]
+    """What was left out without being an error, counted by reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class PageSizes:
+    """Sizes that the pages will have, and what is missing among them."""
+
+    pages: list[PageInfo]
+    failures: list[DocumentError]
+    skipped: dict[str, int]
+
+    @property
+    def sizes(self) -> list[ImageSize]:
+        """Sizes alone, in page order."""
+        return [page.size for page in self.pages]
+
+
+@dataclass(slots=True)
+class _Opened:
+    """A document with the pages that are wanted of it."""
+
+    document: Document
+    watch: Stopwatch
+    pages: list[tuple[int, PageExtent]] = field(default_factory=list)
+
+
+class PageStream:
+    """Pages that are drawn when they are asked for; use in a `with` block or to the end.
+
+    Sources are opened and counted at once, so sizes and early failures are known from the start;
+    `failures` and `skipped` are complete when the stream is used up.
+
+    Attributes:
+        infos: The pages to come: source, number and size of each.
+        failures: Errors so far, when `on_error` is "collect".
+        skipped: What was left out without being an error, counted by reason.
+    """
+
+    def __init__(
+        self, sources: Sequence[str | Path | Image], options: LoadOptions, on_error: OnError
+    ) -> None:
+        self.infos: list[PageInfo] = []
+        self.failures: list[DocumentError] = []
+        self.skipped: Counter[str] = Counter()
+        self._options = options
+        self._collect = on_error == "collect"
+        self._resources = contextlib.ExitStack()
+        self._documents: list[_Opened] = []
+        try:
+            self._open_all(sources)
+            self._choose_sizes()
+        except BaseException:
+            self.close()
+            raise
+        self._pages = self._draw_all()
+
+    def __iter__(self) -> Iterator[Page]:
+        return self
+
+    def __next__(self) -> Page:
+        return next(self._pages)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __len__(self) -> int:
+        """Pages planned, drawn or not; damaged ones among them will be missing."""
+        return len(self.infos)
+
+    def close(self) -> None:
+        """Close all files and remove all temporary ones."""
+        for opened in self._documents:
+            opened.document.close()
+        self._resources.close()
+
+    def _fail(self, error: DocumentError) -> None:
+        if not self._collect:
+            raise error
+        self.failures.append(error)
+
+    def _open_all(self, sources: Sequence[str | Path | Image]) -> None:
+        expansion = expand_sources(sources)
+        self.skipped += expansion.skipped
+        for error in expansion.failures:
+            self._fail(error)
+        opener = self._resources.enter_context(Opener(self._options))
+        for item in expansion.items:
+            watch = Stopwatch(self._options.limits, item.source)
+            try:
+                with watch.running():
+                    opened = _Opened(opener.open(item, watch), watch)
+                    self._documents.append(opened)
+                    self._count_pages(opened)
+            except DocumentError as error:
+                self._fail(error)
+            else:
+                opened.document.close()
+
+    def _count_pages(self, opened: _Opened) -> None:
+        document, options = opened.document, self._options
+        wanted = options.select_pages(document.num_pages)
+        if not wanted:
+            raise DocumentError(
+                f"pages {options.pages} were asked for and it has {document.num_pages}",
+                source=document.source,
+                remedy="ask for pages that it has",
+            )
+        _check_num_pages(
+            len(wanted), sum(len(other.pages) for other in self._documents), document, options
+        )
+        self.skipped += document.skipped
+        absent = options.num_absent_pages(document.num_pages)
+        self.skipped += Counter({ABSENT_PAGES: absent} if absent else {})
+        for number in wanted:
+            try:
+                opened.pages.append((number, document.extent(number)))
+            except DocumentError as error:
+                self._fail(error)
+
+    def _choose_sizes(self) -> None:
+        extents = [extent for opened in self._documents for _, extent in opened.pages]
+        options = self._options
+        tiles = tiles_per_drawn_page(
+            extents, crop_size=options.crop_size, max_crops=options.max_crops
+        )
+        for opened in self._documents:
+            document = opened.document
+            for number, extent in opened.pages:
+                size = _page_size(extent, tiles, options)
+                self.infos.append(PageInfo(document.source, number, document.num_pages, size))
+
+    def _draw_all(self) -> Iterator[Page]:
+        infos = iter(self.infos)
+        for opened in self._documents:
+            ours = [next(infos) for _ in opened.pages]
+            try:
+                yield from self._draw(opened, ours)
+            finally:
+                opened.document.close()
+        self._resources.close()
+
+    def _draw(self, opened: _Opened, infos: Sequence[PageInfo]) -> Iterator[Page]:
+        for info in infos:
+            try:
+                opened.watch.check()
+            except DocumentLimitError as error:
+                self._fail(error)
+                return
+            try:
+                with opened.watch.running():
+                    image = opened.document.render(info.number, info.size)
+            except DocumentError as error:
+                self._fail(error)
+            else:
+                yield Page(image, info.source, info.number, info.num_pages)
+
+
+def _check_num_pages(wanted: int, so_far: int, document: Document, options: LoadOptions) -> None:
+    limit = options.limits.max_pages
+    if so_far + wanted <= limit:
+        return
+    before = f" after {so_far} of other documents" if so_far else ""
+    raise DocumentLimitError(
+        f"it gives {wanted} pages{before} and the limit is {limit} in all",
+        source=document.source,
+        remedy=f"choose pages, for example 1-{limit}, or raise max_pages",
+    )
+
+
+def _page_size(extent: PageExtent, tiles: int, options: LoadOptions) -> ImageSize:
+    """Pixels of a page under the options; only a resolution that was asked for can be too high."""
+    if not extent.is_vector:
+        return within_side(
+            ImageSize(round(extent.width), round(extent.height)), options.max_side_px
+        )
+    if options.target_dpi is not None:
+        return within_side(drawn_size(extent, options.target_dpi), options.max_side_px)
+    dpi = dpi_for_tiles(extent, max_tiles=tiles, crop_size=options.crop_size)
+    size = within_side(drawn_size(extent, dpi), options.max_side_px)
+    return within_area(size, options.limits.max_pixels)
+
+
+def iter_pages(
+    sources: Sequence[str | Path | Image],
+    *,
+    options: LoadOptions = _DEFAULT,
+    on_error: OnError = "raise",
+) -> PageStream:
+    """Open sources now and draw their pages one by one when asked for.
+
+    Args:
+        sources: Files, folders, globs, http(s) addresses or images in memory, in page order.
+        options: Pages, password, resolution, limits.
+        on_error: "raise" stops at the first error; "collect" goes on with the other pages and
+            files and keeps the errors.
+
+    Returns:
+        A stream of pages, which also knows the sizes of all pages to come.
+
+    Raises:
+        DocumentError: At the first bad source, if `on_error` is "raise".
+    """
+    return PageStream(_as_list(sources), options, on_error)
+
+
+def load_pages(
+    sources: Sequence[str | Path | Image],
+    *,
+    options: LoadOptions = _DEFAULT,
+    on_error: OnError = "raise",
+) -> LoadedPages:
+    """Read sources into upright RGB pages.
+
+    Args:
+        sources: Files, folders, globs, http(s) addresses or images in memory, in page order.
+        options: Pages, password, resolution, limits.
+        on_error: "raise" stops at the first error; "collect" goes on with the other pages and
+            files and returns the errors.
+
+    Raises:
+        DocumentError: At the first bad source or page, if `on_error` is "raise".
+    """
+    with iter_pages(sources, options=options, on_error=on_error) as stream:
+        pages = list(stream)
+        return LoadedPages(pages, stream.failures, dict(stream.skipped))
+
+
+def page_sizes(
+    sources: Sequence[str | Path | Image],
+    *,
+    options: LoadOptions = _DEFAULT,
+    on_error: OnError = "raise",
+) -> PageSizes:
+    """Sizes that `load_pages` would give, without drawing or decoding a page.
+
+    Office files and web pages are converted for it; their sizes are not known before.
+
+    Args:
+        sources: As in `load_pages`.
+        options: As in `load_pages`.
+        on_error: As in `load_pages`.
+
+    Raises:
+        DocumentError: At the first bad source, if `on_error` is "raise".
+    """
+    with iter_pages(sources, options=options, on_error=on_error) as stream:
+        return PageSizes(stream.infos, stream.failures, dict(stream.skipped))
+
+
+def _as_list(sources: Sequence[str | Path | Image] | str | Path) -> list[str | Path | Image]:
+    # A single name is a likely slip; its letters would be taken for files.
+    return [sources] if isinstance(sources, str | Path) else list(sources)

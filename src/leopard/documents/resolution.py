@@ -1,0 +1,144 @@
+"""At which resolution a document is drawn: enough to fill the page's grid of tiles, not more.
+
+Plain arithmetic on the crop budget. Which page gets which grid in the end is the processor's
+decision; this only makes sure that the pixels are there and that no time goes into pixels that
+the encoder would average away.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from leopard.schema.geometry import ImageSize
+
+POINTS_PER_INCH = 72.0
+MIN_DPI = 72.0
+MAX_DPI = 300.0
+DEFAULT_DPI = 150.0
+_LEAST_FILL = 0.51
+"""Share of the outer row or column of tiles that a page must fill for a grid to be worth it. Above
+one half, so that rules that round a side to whole tiles count the row or column in."""
+
+
+@dataclass(frozen=True, slots=True)
+class PageExtent:
+    """Size of a page before it is drawn: in points if it can be drawn at any resolution."""
+
+    width: float
+    height: float
+    is_vector: bool
+    """True: width and height are points (1/72 inch). False: they are pixels."""
+
+
+@lru_cache(maxsize=4096)
+def _best_scale(width: float, height: float, max_tiles: int) -> float:
+    """Tiles per unit of length in the grid that shows the page largest.
+
+    Only grids of at most `max_tiles` whose outer row and column the page fills well.
+    """
+    best = min(1 / width, 1 / height)
+    for rows in range(1, max_tiles + 1):
+        for cols in range(1, max_tiles // rows + 1):
+            scale = min(cols / width, rows / height)
+            unfilled = max(cols - scale * width, rows - scale * height)
+            if scale > best and unfilled <= 1 - _LEAST_FILL:
+                best = scale
+    return best
+
+
+def dpi_for_tiles(page: PageExtent, *, max_tiles: int, crop_size: int = 364) -> float:
+    """Resolution at which a page fills the best grid of at most `max_tiles` tiles.
+
+    The page then fits the grid's canvas exactly on its tighter side. A grid whose outer row or
+    column would stay half empty does not count: it spends tiles on next to nothing.
+
+    Args:
+        page: Width and height in points.
+        max_tiles: Tiles that the page may take; below 2 the page has its thumbnail only.
+        crop_size: Side of a crop, in pixels.
+
+    Returns:
+        Pixels per inch, from 72 to 300.
+    """
+    scale = _best_scale(round(page.width, 3), round(page.height, 3), max(1, max_tiles))
+    return min(MAX_DPI, max(MIN_DPI, scale * crop_size * POINTS_PER_INCH))
+
+
+def fitting_dpi(
+    page_size_points: tuple[float, float],
+    num_pages: int | None = None,
+    *,
+    crop_size: int = 364,
+    max_crops: int = 50,
+) -> float:
+    """Resolution at which one of `num_pages` alike pages fills the grid it can get.
+
+    Every page has a thumbnail; the other crops are tiles, shared evenly and rounded up, because
+    what one page cannot use goes to others.
+
+    Args:
+        page_size_points: Width and height of the page, in points.
+        num_pages: Pages of the whole request, or None if that is not known yet.
+        crop_size: Side of a crop, in pixels.
+        max_crops: Most crops of the request, thumbnails included.
+
+    Returns:
+        Pixels per inch, from 72 to 300; 150 if `num_pages` is None.
+    """
+    if num_pages is None:
+        return DEFAULT_DPI
+    width, height = page_size_points
+    tiles = _share(max_crops - num_pages, max(1, num_pages))
+    page = PageExtent(width, height, is_vector=True)
+    return dpi_for_tiles(page, max_tiles=tiles, crop_size=crop_size)
+
+
+def _share(tiles: int, num_pages: int) -> int:
+    return max(0, math.ceil(tiles / num_pages))
+
+
+def tiles_per_drawn_page(pages: Sequence[PageExtent], *, crop_size: int, max_crops: int) -> int:
+    """Tiles that each drawn page can use when images of fixed size take part.
+
+    Images take at most an even share; what they leave goes to the pages that can be drawn larger.
+    """
+    drawn = sum(page.is_vector for page in pages)
+    if not drawn:
+        return 0
+    budget = max(0, max_crops - len(pages))
+    fixed = sum(
+        min(
+            math.ceil(page.width / crop_size) * math.ceil(page.height / crop_size),
+            _share(budget, len(pages)),
+        )
+        for page in pages
+        if not page.is_vector
+    )
+    return max(_share(budget, len(pages)), _share(budget - fixed, drawn))
+
+
+def drawn_size(page: PageExtent, dpi: float) -> ImageSize:
+    """Pixels of a page at a resolution, rounded, at least 1x1."""
+    scale = dpi / POINTS_PER_INCH
+    return ImageSize(max(1, round(page.width * scale)), max(1, round(page.height * scale)))
+
+
+def within_side(size: ImageSize, max_side_px: int | None) -> ImageSize:
+    """The size scaled down, aspect kept, so that no side is longer than `max_side_px`."""
+    longest = max(size.width, size.height)
+    if max_side_px is None or longest <= max_side_px:
+        return size
+    share = max_side_px / longest
+    return ImageSize(max(1, round(size.width * share)), max(1, round(size.height * share)))
+
+
+def within_area(size: ImageSize, max_pixels: int) -> ImageSize:
+    """The size scaled down, aspect kept, so that it has no more than `max_pixels`."""
+    if size.area <= max_pixels:
+        return size
+    share = math.sqrt(max_pixels / size.area)
+    width = max(1, math.floor(size.width * share))
+    return ImageSize(width, max(1, min(math.floor(size.height * share), max_pixels // width)))
