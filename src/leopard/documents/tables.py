@@ -257,7 +257,11 @@ def _place(cells: Cells) -> tuple[list[_Placed], int]:
             placed.append(_Placed(cell, row, col, rows, cols))
             taken.update((r, c) for r in range(row, row + rows) for c in range(col, col + cols))
             col += cols
-    return placed, max((item.col + item.cols for item in placed), default=0)
+    # A column in which no cell begins would be empty: spans that reach too far are cut there.
+    columns = max((item.col for item in placed), default=-1) + 1
+    for item in placed:
+        item.cols = min(item.cols, columns - item.col)
+    return placed, columns
 
 
 def _free_columns(taken: set[tuple[int, int]], row: int, col: int, wanted: int) -> int:
