@@ -12,15 +12,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from leopard.schema.geometry import ImageSize
+from leopard.schema.geometry import Grid, ImageSize
 
 POINTS_PER_INCH = 72.0
 MIN_DPI = 72.0
 MAX_DPI = 300.0
 DEFAULT_DPI = 150.0
 _LEAST_FILL = 0.51
-"""Share of the outer row or column of tiles that a page must fill for a grid to be worth it. Above
-one half, so that rules that round a side to whole tiles count the row or column in."""
+"""Share of the outer row or column of tiles that must hold pixels. Above one half, so that rules
+that round a side to whole tiles count the row or column in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,26 +34,25 @@ class PageExtent:
 
 
 @lru_cache(maxsize=4096)
-def _best_scale(width: float, height: float, max_tiles: int) -> float:
-    """Tiles per unit of length in the grid that shows the page largest.
-
-    Only grids of at most `max_tiles` whose outer row and column the page fills well.
-    """
-    best = min(1 / width, 1 / height)
+def _best_grid(width: float, height: float, max_tiles: int) -> Grid:
+    """The grid of at most `max_tiles` that shows the page largest; of equals the smallest."""
+    best, best_scale = Grid(1, 1), min(1 / width, 1 / height)
     for rows in range(1, max_tiles + 1):
         for cols in range(1, max_tiles // rows + 1):
             scale = min(cols / width, rows / height)
-            unfilled = max(cols - scale * width, rows - scale * height)
-            if scale > best and unfilled <= 1 - _LEAST_FILL:
-                best = scale
+            if scale > best_scale:
+                best, best_scale = Grid(rows, cols), scale
+            elif scale == best_scale and rows * cols < best.num_tiles:
+                best = Grid(rows, cols)
     return best
 
 
 def dpi_for_tiles(page: PageExtent, *, max_tiles: int, crop_size: int = 364) -> float:
     """Resolution at which a page fills the best grid of at most `max_tiles` tiles.
 
-    The page then fits the grid's canvas exactly on its tighter side. A grid whose outer row or
-    column would stay half empty does not count: it spends tiles on next to nothing.
+    The page fits the grid's canvas exactly on its tighter side, unless the outer row or column
+    on the other side would then be about half empty. In that case it is drawn a little larger,
+    since a processor that counts tiles by rounding would otherwise not choose this grid.
 
     Args:
         page: Width and height in points.
@@ -63,7 +62,11 @@ def dpi_for_tiles(page: PageExtent, *, max_tiles: int, crop_size: int = 364) -> 
     Returns:
         Pixels per inch, from 72 to 300.
     """
-    scale = _best_scale(round(page.width, 3), round(page.height, 3), max(1, max_tiles))
+    grid = _best_grid(round(page.width, 3), round(page.height, 3), max(1, max_tiles))
+    fitted = min(grid.cols / page.width, grid.rows / page.height)
+    wide_enough = (grid.cols - 1 + _LEAST_FILL) / page.width if grid.cols > 1 else 0.0
+    high_enough = (grid.rows - 1 + _LEAST_FILL) / page.height if grid.rows > 1 else 0.0
+    scale = max(fitted, wide_enough, high_enough)
     return min(MAX_DPI, max(MIN_DPI, scale * crop_size * POINTS_PER_INCH))
 
 
