@@ -8,20 +8,27 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from transformers import AutoTokenizer, BatchFeature
 from transformers.processing_utils import MultiModalData, ProcessorMixin
-from transformers.utils import cached_file
 
 from leopard.config import build
-from leopard.errors import CheckpointError, ContextLengthError, PromptError
-from leopard.processor.crops import CropPlan, crop_pixels, plan_crops, to_rgb, too_many_images
+from leopard.errors import PromptError
+from leopard.processor.batch import LeopardInputs, PreparedPrompt
+from leopard.processor.crops import CropPlan, crop_pixels, plan_crops, to_rgb
 from leopard.processor.inputs import Conversation, read_conversations
-from leopard.processor.prompt import EncodedPrompt, PromptBuilder, RenderedPrompt, keep_images
+from leopard.processor.limits import check_length, kept_images
+from leopard.processor.loading import (
+    SETTINGS_FILE,
+    image_id_of,
+    load_tokenizer,
+    read_json,
+    settings_from_config,
+    stored_settings,
+)
+from leopard.processor.prompt import EncodedPrompt, PromptBuilder, keep_images, keep_rendered_images
 from leopard.processor.settings import CallOptions, ProcessorSettings
 from leopard.processor.tokens import SpecialTokens, resolve_tokens
 from leopard.schema.geometry import ImageSize
@@ -31,56 +38,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL.Image import Image
 
-SETTINGS_FILE = "processor_config.json"
+_AUTO_OPTIONS = ("trust_remote_code", "config", "use_fast", "backend")
 _HUB_OPTIONS = ("cache_dir", "force_download", "local_files_only", "token", "revision", "subfolder")
-
-
-@dataclass(frozen=True, kw_only=True)
-class PreparedPrompt:
-    """One prompt ready for the model, pixels not yet cut."""
-
-    images: tuple[Image, ...]
-    """Upright RGB images that are shown, in prompt order."""
-    plan: CropPlan
-    """How the images become crops."""
-    prompt: EncodedPrompt
-    """Token ids, images expanded."""
-    dropped_images: tuple[int, ...]
-    """Indices, counted from 0, of images that the caller allowed to be left out."""
-
-
-class LeopardInputs(BatchFeature):
-    """Model inputs; `**inputs` holds what the model takes, attributes hold the report.
-
-    Attributes:
-        num_crops: Crops of each image of the batch, in prompt order, int64.
-        dropped_images: For each prompt the indices of images left out; empty unless
-            `on_too_many_images` allows it.
-        prompts: What was encoded, one entry per prompt.
-    """
-
-    def __init__(
-        self, data: dict[str, Any], report: dict[str, Any], tensor_type: str | None = None
-    ) -> None:
-        self._report = report
-        super().__init__(data, tensor_type=tensor_type)
-
-    def __getitem__(self, item: Any) -> Any:
-        report = self.__dict__.get("_report", {})
-        return report[item] if item in report else super().__getitem__(item)
-
-    def __contains__(self, item: object) -> bool:
-        return item in self.__dict__.get("_report", {}) or super().__contains__(item)
-
-    def __getattr__(self, item: str) -> Any:
-        report = self.__dict__.get("_report", {})
-        return report[item] if item in report else super().__getattr__(item)
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {"data": self.data, "_report": self._report}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
 
 
 class LeopardProcessor(ProcessorMixin):
@@ -149,12 +108,12 @@ class LeopardProcessor(ProcessorMixin):
         options = {key: value for key, value in options.items() if not key.startswith("_")}
         hub = {key: options.pop(key) for key in _HUB_OPTIONS if options.get(key) is not None}
         options = {k: v for k, v in options.items() if k not in (*_HUB_OPTIONS, *_AUTO_OPTIONS)}
-        config = _read_json(name, "config.json", hub)
-        values = {**_settings_from_config(config), **_stored_settings(name, hub)}
+        config = read_json(name, "config.json", hub)
+        values = {**settings_from_config(config), **stored_settings(name, hub)}
         if (image_token := options.pop("image_token", None)) is not None:
             values["tokens"] = {**values.get("tokens", {}), "image": image_token}
         settings = build(ProcessorSettings, {**values, **options}, origin=f"{name}/{SETTINGS_FILE}")
-        return cls(_load_tokenizer(name, hub), settings, config_image_id=_image_id_of(config, name))
+        return cls(load_tokenizer(name, hub), settings, config_image_id=image_id_of(config, name))
 
     def save_pretrained(  # type: ignore[override]
         self, save_directory: str | Path, **_: Any
@@ -454,7 +413,7 @@ class LeopardProcessor(ProcessorMixin):
 
     def _prepare(self, conversation: Conversation, call: CallOptions) -> PreparedPrompt:
         settings = call.applied_to(self.settings)
-        kept = _kept_images(len(conversation.images), settings)
+        kept = kept_images(len(conversation.images), settings)
         images = tuple(to_rgb(conversation.images[index]) for index in kept)
         plan = self.plan(
             [ImageSize(image.width, image.height) for image in images],
@@ -462,7 +421,7 @@ class LeopardProcessor(ProcessorMixin):
             policy=settings.policy,
         )
         prompt = self._encode(conversation, kept, plan, call)
-        _check_length(prompt, plan, settings.context_length)
+        check_length(len(prompt.input_ids), plan, settings.context_length)
         placeholders = prompt.input_ids.count(self.image_token_id)
         if conversation.messages or conversation.rendered is not None:
             assert placeholders == plan.visual_tokens, (placeholders, plan.visual_tokens)
@@ -477,7 +436,7 @@ class LeopardProcessor(ProcessorMixin):
         crops = plan.crops_per_image
         if conversation.rendered is not None:
             return self._builder.encode_rendered(
-                _without_dropped(conversation.rendered, self.image_token, kept), crops
+                keep_rendered_images(conversation.rendered, self.image_token, kept), crops
             )
         messages = conversation.messages
         if not messages:
@@ -535,116 +494,3 @@ class LeopardProcessor(ProcessorMixin):
             image = self.image_token_id
             data["mm_token_type_ids"] = [[int(token == image) for token in row] for row in ids]
         return data
-
-
-# --- Reading checkpoints ---------------------------------------------------------------------
-
-_AUTO_OPTIONS = ("trust_remote_code", "config", "use_fast", "backend")
-
-
-def _read_json(name: str, file: str, hub: dict[str, Any]) -> dict[str, Any]:
-    """A JSON file of a checkpoint, or nothing when there is none."""
-    path = cached_file(
-        name,
-        file,
-        _raise_exceptions_for_missing_entries=False,
-        _raise_exceptions_for_gated_repo=True,
-        **hub,
-    )
-    if path is None:
-        return {}
-    try:
-        values = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{path} cannot be read as JSON ({error}); get it again") from error
-    if not isinstance(values, dict):
-        raise CheckpointError(f"{path} holds no JSON object; get it again")
-    return values
-
-
-def _stored_settings(name: str, hub: dict[str, Any]) -> dict[str, Any]:
-    values = _read_json(name, SETTINGS_FILE, hub)
-    kind = values.pop("processor_class", LeopardProcessor.__name__)
-    if kind != LeopardProcessor.__name__:
-        raise CheckpointError(
-            f"{name}/{SETTINGS_FILE} is of a {kind}, not a LeopardProcessor; load it with the "
-            "class it names"
-        )
-    return values
-
-
-def _load_tokenizer(name: str, hub: dict[str, Any]) -> Any:
-    try:
-        return AutoTokenizer.from_pretrained(name, **hub)
-    except (OSError, ValueError) as error:
-        raise CheckpointError(
-            f"{name} has no tokenizer that can be loaded ({error}); a Leopard folder needs "
-            "tokenizer.json and tokenizer_config.json"
-        ) from error
-
-
-def _image_id_of(config: Mapping[str, Any], name: str) -> int | None:
-    """Image token id of a model configuration, under its old or new name."""
-    found = {key: config[key] for key in ("image_token_id", "image_token_index") if key in config}
-    if len(set(found.values())) > 1:
-        raise CheckpointError(
-            f"{name}/config.json says image_token_id {found['image_token_id']} and "
-            f"image_token_index {found['image_token_index']}; keep the one that the tokenizer uses"
-        )
-    return next(iter(found.values()), None)
-
-
-def _settings_from_config(config: Mapping[str, Any]) -> dict[str, Any]:
-    """What a model configuration settles about its inputs."""
-    vision, text = config.get("vision_config") or {}, config.get("text_config") or {}
-    values = {
-        "crop_size": vision.get("image_size"),
-        "patch_size": vision.get("patch_size"),
-        "shuffle_factor": config.get("shuffle_factor"),
-        "context_length": text.get("max_position_embeddings"),
-        "embedding_rows": text.get("vocab_size"),
-    }
-    return {key: value for key, value in values.items() if value is not None}
-
-
-# --- Limits ----------------------------------------------------------------------------------
-
-
-def _kept_images(num_images: int, settings: ProcessorSettings) -> Sequence[int]:
-    """Indices of the images that are shown."""
-    most = settings.max_crops
-    if num_images <= most:
-        return range(num_images)
-    if settings.on_too_many_images == "error":
-        raise too_many_images(num_images, most)
-    if settings.on_too_many_images == "first" or most == 1:
-        return range(most)
-    # First and last image are kept, the others evenly between, rounded half up.
-    steps = most - 1
-    return [(2 * index * (num_images - 1) + steps) // (2 * steps) for index in range(most)]
-
-
-def _without_dropped(prompt: RenderedPrompt, image_token: str, kept: Sequence[int]) -> str:
-    chunks = prompt.split(image_token)
-    chosen = set(kept)
-    places = (image_token if index in chosen else "" for index in range(len(chunks) - 1))
-    return "".join(part for pair in zip(chunks, [*places, ""], strict=True) for part in pair)
-
-
-def _check_length(prompt: EncodedPrompt, plan: CropPlan, limit: int | None) -> None:
-    length = len(prompt.input_ids)
-    if limit is None or length <= limit:
-        return
-    per_crop = plan.geometry.visual_tokens_per_crop
-    text = length - plan.visual_tokens
-    room = max(limit - text, 0) // per_crop
-    if room >= max(len(plan.images), 1):
-        remedy = f"max_crops={room} would fit"
-    elif room >= 1:
-        remedy = f"{room} images as thumbnails would fit (max_crops={room}): choose pages"
-    else:
-        remedy = f"without images {max(limit - text, 0)} tokens are left: shorten the text"
-    raise ContextLengthError(
-        f"the prompt takes {length} tokens ({plan.visual_tokens} visual of {plan.num_crops} crops, "
-        f"{text} of text), {length - limit} more than the limit of {limit}; {remedy}"
-    )

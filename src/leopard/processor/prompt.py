@@ -164,6 +164,14 @@ def keep_images(messages: Iterable[Message], kept: Sequence[int]) -> tuple[Messa
     )
 
 
+def keep_rendered_images(prompt: str, image_token: str, kept: Sequence[int]) -> str:
+    """Take the placeholders that are not in `kept` out of a rendered prompt."""
+    first, *chunks = prompt.split(image_token)
+    chosen = set(kept)
+    places = (image_token if index in chosen else "" for index in range(len(chunks)))
+    return first + "".join(place + chunk for place, chunk in zip(places, chunks, strict=True))
+
+
 # --- Rendered prompts ------------------------------------------------------------------------
 
 WORD_JOINER = "\u2060"
