@@ -68,11 +68,18 @@ class Stopwatch:
         self._limit_s = limits.max_seconds
         self._source = source
         self._spent_s = 0.0
+        self._started: float | None = None
+
+    @property
+    def spent_s(self) -> float:
+        """Seconds of work so far, the running piece included."""
+        running = 0.0 if self._started is None else time.monotonic() - self._started
+        return self._spent_s + running
 
     @property
     def remaining_s(self) -> float:
-        """Seconds left, at least a tenth so that it can be used as a time limit."""
-        return max(0.1, self._limit_s - self._spent_s)
+        """Seconds left, at least a hundredth so that it can be used as a time limit."""
+        return max(0.01, self._limit_s - self.spent_s)
 
     def check(self) -> None:
         """Refuse further work when the time is used up.
@@ -80,7 +87,7 @@ class Stopwatch:
         Raises:
             DocumentLimitError: Naming the limit.
         """
-        if self._spent_s >= self._limit_s:
+        if self.spent_s >= self._limit_s:
             raise self.error()
 
     def error(self) -> DocumentLimitError:
@@ -94,8 +101,8 @@ class Stopwatch:
     @contextmanager
     def running(self) -> Iterator[None]:
         """Count the time inside the `with` block."""
-        start = time.monotonic()
+        self._started = time.monotonic()
         try:
             yield
         finally:
-            self._spent_s += time.monotonic() - start
+            self._spent_s, self._started = self.spent_s, None

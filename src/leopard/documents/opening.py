@@ -11,10 +11,12 @@ from leopard.documents.document import Document
 from leopard.documents.images import ImageDocument, MemoryImage
 from leopard.documents.kinds import Kind, detect_kind, unreadable
 from leopard.documents.limits import Stopwatch
+from leopard.documents.network import fetch
 from leopard.documents.office import office_to_pdf
 from leopard.documents.options import LoadOptions
 from leopard.documents.pdf import PDFDocument
 from leopard.documents.sources import SourceItem
+from leopard.documents.web import html_to_pdf, url_to_pdf
 
 
 class Opener:
@@ -38,6 +40,8 @@ class Opener:
         """
         if item.image is not None:
             return MemoryImage(item.image, source=item.source, limits=self._options.limits)
+        if item.url:
+            return self._open_url(item, watch)
         assert item.path is not None
         return self._open_file(item.path, item.source, watch)
 
@@ -57,7 +61,19 @@ class Opener:
             )
         if kind is Kind.OFFICE:
             path = office_to_pdf(path, self._folder(), source=source, watch=watch)
+        elif kind is Kind.WEB:
+            path = html_to_pdf(path, self._folder(), source=source, options=options, watch=watch)
         return PDFDocument(path, source=source, limits=options.limits, password=options.password)
+
+    def _open_url(self, item: SourceItem, watch: Stopwatch) -> Document:
+        options = self._options
+        fetched = fetch(item.url, self._folder(), limits=options.limits, watch=watch)
+        if fetched.is_web_page:
+            path = url_to_pdf(
+                fetched.url, self._folder(), source=item.source, options=options, watch=watch
+            )
+            return PDFDocument(path, source=item.source, limits=options.limits)
+        return self._open_file(fetched.path, item.source, watch)
 
     def _folder(self) -> Path:
         return Path(

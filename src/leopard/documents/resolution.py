@@ -62,7 +62,7 @@ def dpi_for_tiles(page: PageExtent, *, max_tiles: int, crop_size: int = 364) -> 
     Returns:
         Pixels per inch, from 72 to 300.
     """
-    grid = _best_grid(round(page.width, 3), round(page.height, 3), max(1, max_tiles))
+    grid = _best_grid(page.width, page.height, max(1, max_tiles))
     fitted = min(grid.cols / page.width, grid.rows / page.height)
     wide_enough = (grid.cols - 1 + _LEAST_FILL) / page.width if grid.cols > 1 else 0.0
     high_enough = (grid.rows - 1 + _LEAST_FILL) / page.height if grid.rows > 1 else 0.0
