@@ -1,0 +1,196 @@
+"""What is printed on a PDF page and where: characters, words and marked elements, in pixels.
+
+Reads the text layer; knows nothing of pictures of text. Boxes fit the pictures that
+`leopard.documents.pdf.draw_page` makes at the same resolution: crop box and rotation are applied.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import pypdfium2 as pdfium
+import pypdfium2.raw as pdfium_c
+
+from leopard.documents.pdf import PDFIUM_LOCK
+from leopard.documents.resolution import POINTS_PER_INCH
+from leopard.schema.geometry import Box
+
+_LINE_END_HYPHEN = "\x02"
+"""PDFium's character for any hyphen at the end of a line, soft or real."""
+_SPAN = 1 << 24
+"""Device units per page side when the page-to-picture transform is asked of PDFium, which answers
+in whole units; fine enough to leave no rounding."""
+
+
+@dataclass(frozen=True, slots=True)
+class PrintedChar:
+    """One character with its ink."""
+
+    text: str
+    """One character, never blank; a hyphen at a line end is `-`."""
+    box: Box
+    """Tight box of the ink, in pixels."""
+
+
+@dataclass(frozen=True, slots=True)
+class PrintedWord:
+    """A run of characters without blanks; broken at a line end it has several parts."""
+
+    parts: tuple[str, ...]
+    """Text on each line, hyphens included: `("con-", "cerning")`. Mostly one."""
+    boxes: tuple[Box, ...]
+    """Tight box of each part, in pixels."""
+
+    @property
+    def text(self) -> str:
+        """The parts in one, with the hyphen of the line end: `con-cerning`."""
+        return "".join(self.parts)
+
+
+def pdf_chars(page: pdfium.PdfPage, *, dpi: float) -> list[PrintedChar]:
+    """Characters of a page in the order of the text layer, blanks left out.
+
+    Args:
+        page: A PDFium page.
+        dpi: Resolution of the picture that the boxes are for, in pixels per inch.
+    """
+    return [
+        PrintedChar("-" if text == _LINE_END_HYPHEN else text, box)
+        for text, box in _layer(page, dpi)
+        if box is not None
+    ]
+
+
+def pdf_words(page: pdfium.PdfPage, *, dpi: float) -> list[PrintedWord]:
+    """Words of a page in the order of the text layer.
+
+    A word that is broken at the end of a line has one part and one box for each line, so that no
+    box spans two lines.
+
+    Args:
+        page: A PDFium page.
+        dpi: Resolution of the picture that the boxes are for, in pixels per inch.
+    """
+    words: list[PrintedWord] = []
+    parts: list[tuple[str, Box]] = []
+    is_line_end = True
+    for text, box in _layer(page, dpi):
+        if box is None:
+            words += _as_word(parts)
+            parts, is_line_end = [], True
+            continue
+        shown = "-" if text == _LINE_END_HYPHEN else text
+        if is_line_end:
+            parts.append((shown, box))
+        else:
+            parts[-1] = (parts[-1][0] + shown, _union(parts[-1][1], box))
+        is_line_end = text == _LINE_END_HYPHEN
+    return words + _as_word(parts)
+
+
+def pdf_marks(page: pdfium.PdfPage, *, dpi: float) -> dict[str, list[Box]]:
+    """Boxes of the web links of a page by address; a link over several lines has several boxes.
+
+    Generators of training pages mark elements with links such as `gt:table.3`; see PDF 32000-1,
+    12.5.6.5 (link annotations) and 12.6.4.7 (URI actions).
+
+    Args:
+        page: A PDFium page whose document is still open.
+        dpi: Resolution of the picture that the boxes are for, in pixels per inch.
+    """
+    found: dict[str, list[Box]] = {}
+    with PDFIUM_LOCK:
+        place = _placement(page, dpi)
+        position, link, rect = ctypes.c_int(0), pdfium_c.FPDF_LINK(), pdfium_c.FS_RECTF()
+        while pdfium_c.FPDFLink_Enumerate(page, position, link):
+            action = pdfium_c.FPDFLink_GetAction(link)
+            if not action or not pdfium_c.FPDFLink_GetAnnotRect(link, rect):
+                continue
+            uri = _uri(page, action)
+            if uri:
+                found.setdefault(uri, []).append(
+                    place(rect.left, rect.bottom, rect.right, rect.top)
+                )
+    return found
+
+
+def _as_word(parts: list[tuple[str, Box]]) -> list[PrintedWord]:
+    if not parts:
+        return []
+    return [PrintedWord(tuple(text for text, _ in parts), tuple(box for _, box in parts))]
+
+
+def _union(one: Box, other: Box) -> Box:
+    return Box(
+        min(one.left, other.left),
+        min(one.top, other.top),
+        max(one.right, other.right),
+        max(one.bottom, other.bottom),
+    )
+
+
+def _uri(page: pdfium.PdfPage, action: object) -> str:
+    length = pdfium_c.FPDFAction_GetURIPath(page.pdf, action, None, 0)
+    buffer = ctypes.create_string_buffer(length)
+    pdfium_c.FPDFAction_GetURIPath(page.pdf, action, buffer, length)
+    return buffer.value.decode("utf-8", "replace")
+
+
+def _layer(page: pdfium.PdfPage, dpi: float) -> Iterator[tuple[str, Box | None]]:
+    """Characters with their boxes; blanks have none."""
+    with PDFIUM_LOCK:
+        textpage = page.get_textpage()
+        try:
+            layer = list(_read_layer(textpage, _placement(page, dpi)))
+        finally:
+            textpage.close()
+    return iter(layer)
+
+
+def _read_layer(
+    textpage: pdfium.PdfTextPage, place: Callable[[float, float, float, float], Box]
+) -> Iterator[tuple[str, Box | None]]:
+    left, right, bottom, top = (ctypes.c_double() for _ in range(4))
+    high = 0
+    for index in range(textpage.count_chars()):
+        code = pdfium_c.FPDFText_GetUnicode(textpage, index)
+        if 0xD800 <= code < 0xDC00:
+            high = code
+            continue
+        if 0xDC00 <= code < 0xE000:  # the second half of a character beyond 16 bits
+            code = 0x10000 + ((high - 0xD800) << 10) + (code - 0xDC00) if high else 0
+        high = 0
+        text = chr(code)
+        is_blank = text == "\0" or text.isspace()
+        # PDFium's order is left, right, bottom, top.
+        if is_blank or not pdfium_c.FPDFText_GetCharBox(textpage, index, left, right, bottom, top):
+            yield " ", None
+        else:
+            yield text, place(left.value, bottom.value, right.value, top.value)
+
+
+def _placement(page: pdfium.PdfPage, dpi: float) -> Callable[[float, float, float, float], Box]:
+    """Function from a rectangle in the page's own coordinates to a box in the picture's pixels."""
+    width = page.get_width() * dpi / POINTS_PER_INCH
+    height = page.get_height() * dpi / POINTS_PER_INCH
+    u_unit, v_unit = width / _SPAN, height / _SPAN
+
+    def corner(x: float, y: float) -> tuple[float, float]:
+        u, v = ctypes.c_int(), ctypes.c_int()
+        pdfium_c.FPDF_PageToDevice(page, 0, 0, _SPAN, _SPAN, 0, x, y, u, v)
+        return u.value * u_unit, v.value * v_unit
+
+    # The transform is affine: three points of it are all of it.
+    reach = 1000.0
+    (u0, v0), (ux, vx), (uy, vy) = corner(0, 0), corner(reach, 0), corner(0, reach)
+    du_dx, dv_dx = (ux - u0) / reach, (vx - v0) / reach
+    du_dy, dv_dy = (uy - u0) / reach, (vy - v0) / reach
+
+    def place(x0: float, y0: float, x1: float, y1: float) -> Box:
+        us = (u0 + du_dx * x0 + du_dy * y0, u0 + du_dx * x1 + du_dy * y1)
+        vs = (v0 + dv_dx * x0 + dv_dy * y0, v0 + dv_dx * x1 + dv_dy * y1)
+        return Box(min(us), min(vs), max(us), max(vs))
+
+    return place
