@@ -7,7 +7,9 @@ nothing of prompts, token ids or torch.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -25,10 +27,19 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL.Image import Image
 
-__all__ = ["CropPlan", "Normalisation", "TiledImage", "crop_pixels", "plan_crops", "to_rgb"]
+__all__ = [
+    "CropPlan",
+    "Normalisation",
+    "TiledImage",
+    "plan_crops",
+    "rgb_crops",
+    "stack_crops",
+    "to_rgb",
+]
 
 DEFAULT_MAX_CROPS = 50
 """Most crops in a prompt (paper 3.2: M = 50)."""
+_MAX_WORKERS = 8
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -236,35 +247,46 @@ def _table(normalisation: Normalisation) -> NDArray[np.float32]:
     return table
 
 
-def crop_pixels(
-    image: Image,
-    plan: TiledImage,
+def stack_crops(
+    images: Sequence[Image],
+    plan: CropPlan,
     *,
     thumbnail_last: bool = False,
     normalisation: Normalisation | None = None,
     out: NDArray[np.float32] | None = None,
 ) -> NDArray[np.float32]:
-    """Resize, pad, cut and normalise one image (published `resize_and_pad_image` and followers).
+    """Resize, pad, cut and normalise all images of a plan (published `resize_and_pad_image`).
+
+    Images are worked on in parallel; the result does not depend on it.
 
     Args:
-        image: Any Pillow image whose upright size is the plan's.
-        plan: What to cut.
-        thumbnail_last: Whether the thumbnail follows the tiles instead of leading them.
+        images: Pillow images of any mode in the plan's order.
+        plan: What to cut, made from the sizes of the upright images.
+        thumbnail_last: Whether thumbnails follow their tiles instead of leading them.
         normalisation: How bytes become values.
         out: Receives the crops, of the shape below; a new array when None.
 
     Returns:
-        (num_crops, 3, crop_size, crop_size), float32; tiles row-major.
+        (num_crops, 3, crop_size, crop_size), float32, in prompt order; tiles row-major.
 
     Raises:
-        GeometryError: If the plan was made for another size.
+        GeometryError: If the plan was made for other sizes.
     """
     normalisation = normalisation or Normalisation()
-    side = plan.crop_size
+    upright = [_checked(image, tiled) for image, tiled in zip(images, plan.images, strict=True)]
+    side = plan.geometry.crop_size
     if out is None:
         out = np.empty((plan.num_crops, 3, side, side), np.float32)
-    for slot, rgb in zip(out, rgb_crops(image, plan, thumbnail_last=thumbnail_last), strict=True):
-        normalisation.apply(rgb, slot)
+    jobs: list[_Job] = []
+    start = 0
+    for image, tiled in zip(upright, plan.images, strict=True):
+        end = start + tiled.num_crops
+        thumbnail, first = (end - 1, start) if thumbnail_last else (start, start + 1)
+        jobs.append((_thumbnail, image, tiled, out[thumbnail : thumbnail + 1]))
+        if tiled.grid is not None:
+            jobs.append((_tiles, image, tiled, out[first : first + tiled.num_tiles]))
+        start = end
+    _run(jobs, normalisation)
     return out
 
 
@@ -274,7 +296,7 @@ def rgb_crops(
     """Crops of one image as bytes, one after the other.
 
     Args:
-        image: Any Pillow image whose upright size is the plan's.
+        image: A Pillow image of any mode whose upright size is the plan's.
         plan: What to cut.
         thumbnail_last: Whether the thumbnail follows the tiles instead of leading them.
 
@@ -284,38 +306,67 @@ def rgb_crops(
     Raises:
         GeometryError: If the plan was made for another size.
     """
+    upright = _checked(image, plan)
+    if not thumbnail_last:
+        yield from _thumbnail(upright, plan)
+    yield from _tiles(upright, plan)
+    if thumbnail_last:
+        yield from _thumbnail(upright, plan)
+
+
+_Cut = Callable[["Image", TiledImage], Iterator["NDArray[np.uint8]"]]
+_Job = tuple[_Cut, "Image", TiledImage, "NDArray[np.float32]"]
+
+
+def _run(jobs: Sequence[_Job], normalisation: Normalisation) -> None:
+    def fill(job: _Job) -> None:
+        cut, image, plan, slots = job
+        for slot, rgb in zip(slots, cut(image, plan), strict=True):
+            normalisation.apply(rgb, slot)
+
+    # Pillow resamples and numpy looks up outside the interpreter lock. Large jobs go first.
+    jobs = sorted(jobs, key=lambda job: -len(job[3]))
+    workers = min(os.cpu_count() or 1, len(jobs), _MAX_WORKERS)
+    if workers <= 1:
+        for job in jobs:
+            fill(job)
+        return
+    with ThreadPoolExecutor(workers) as pool:
+        for _ in pool.map(fill, jobs):
+            pass
+
+
+def _checked(image: Image, plan: TiledImage) -> Image:
+    """The image upright and RGB; its size must be the plan's."""
     upright = to_rgb(image)
     if upright.size != (plan.size.width, plan.size.height):
         raise GeometryError(
             f"the plan is for an image of {plan.size} pixels but this one has "
             f"{upright.width}x{upright.height}; plan with the sizes of upright images"
         )
-    if not thumbnail_last:
-        yield _squeezed(upright, ImageSize(plan.crop_size, plan.crop_size))
-    if plan.grid is not None:
-        canvas = _canvas(upright, plan)
-        for left, top, right, bottom in plan.tile_boxes:
-            yield canvas[top:bottom, left:right]
-    if thumbnail_last:
-        yield _squeezed(upright, ImageSize(plan.crop_size, plan.crop_size))
+    return upright
 
 
-def _canvas(image: Image, plan: TiledImage) -> NDArray[np.uint8]:
-    """The scaled image centred on black, (height, width, 3)."""
+def _thumbnail(image: Image, plan: TiledImage) -> Iterator[NDArray[np.uint8]]:
+    """The whole image squeezed into one crop, its shape ignored (published)."""
+    yield _resampled(image, ImageSize(plan.crop_size, plan.crop_size))
+
+
+def _tiles(image: Image, plan: TiledImage) -> Iterator[NDArray[np.uint8]]:
     canvas, resized, paste_at = plan.canvas, plan.resized, plan.paste_at
-    assert canvas is not None
-    assert resized is not None
-    assert paste_at is not None
-    scaled = _squeezed(image, resized)
-    if resized == canvas:
-        return scaled
-    left, top = paste_at
-    padded = np.zeros((canvas.height, canvas.width, 3), np.uint8)
-    padded[top : top + resized.height, left : left + resized.width] = scaled
-    return padded
+    if canvas is None or resized is None or paste_at is None:
+        return
+    pixels = _resampled(image, resized)
+    if resized != canvas:
+        left, top = paste_at
+        padded = np.zeros((canvas.height, canvas.width, 3), np.uint8)
+        padded[top : top + resized.height, left : left + resized.width] = pixels
+        pixels = padded
+    for left, top, right, bottom in plan.tile_boxes:
+        yield pixels[top:bottom, left:right]
 
 
-def _squeezed(image: Image, size: ImageSize) -> NDArray[np.uint8]:
-    """Resampled by Pillow's fixed-point bicubic filter, (height, width, 3)."""
-    resized = image.resize((size.width, size.height), PIL.Image.Resampling.BICUBIC)
-    return np.asarray(resized)
+def _resampled(image: Image, size: ImageSize) -> NDArray[np.uint8]:
+    """Scaled by Pillow's fixed-point bicubic filter, (height, width, 3)."""
+    scaled = image.resize((size.width, size.height), PIL.Image.Resampling.BICUBIC)
+    return np.asarray(scaled)

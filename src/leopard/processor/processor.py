@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ from transformers.processing_utils import MultiModalData, ProcessorMixin
 from leopard.config import build
 from leopard.errors import PromptError
 from leopard.processor.batch import LeopardInputs, PreparedPrompt
-from leopard.processor.crops import CropPlan, crop_pixels, plan_crops, to_rgb
+from leopard.processor.crops import CropPlan, plan_crops, stack_crops, to_rgb
 from leopard.processor.inputs import Conversation, read_conversations
 from leopard.processor.limits import check_length, kept_images
 from leopard.processor.loading import (
@@ -254,12 +255,7 @@ class LeopardProcessor(ProcessorMixin):
         upright = [to_rgb(image) for image in images]
         plan = plan or self.plan([ImageSize(image.width, image.height) for image in upright])
         for image, tiled in zip(upright, plan.images, strict=True):
-            yield crop_pixels(
-                image,
-                tiled,
-                thumbnail_last=self._builder.layout.thumbnail_last,
-                normalisation=self.settings.normalisation,
-            )
+            yield self._cut([image], replace(plan, images=(tiled,)))
 
     def pixel_values(self, prompts: Sequence[PreparedPrompt]) -> NDArray[np.float32] | None:
         """Crops of a batch, (num_crops, 3, crop_size, crop_size), float32, in prompt order."""
@@ -270,16 +266,21 @@ class LeopardProcessor(ProcessorMixin):
         out = np.empty((total, 3, side, side), np.float32)
         start = 0
         for prepared in prompts:
-            for image, tiled in zip(prepared.images, prepared.plan.images, strict=True):
-                crop_pixels(
-                    image,
-                    tiled,
-                    thumbnail_last=self._builder.layout.thumbnail_last,
-                    normalisation=self.settings.normalisation,
-                    out=out[start : start + tiled.num_crops],
-                )
-                start += tiled.num_crops
+            end = start + prepared.plan.num_crops
+            self._cut(prepared.images, prepared.plan, out[start:end])
+            start = end
         return out
+
+    def _cut(
+        self, images: Sequence[Image], plan: CropPlan, out: NDArray[np.float32] | None = None
+    ) -> NDArray[np.float32]:
+        return stack_crops(
+            images,
+            plan,
+            thumbnail_last=self._builder.layout.thumbnail_last,
+            normalisation=self.settings.normalisation,
+            out=out,
+        )
 
     # --- Calls -------------------------------------------------------------------------------
 
