@@ -79,8 +79,8 @@ def fitting_dpi(
 ) -> float:
     """Resolution at which one of `num_pages` alike pages fills the grid it can get.
 
-    Every page has a thumbnail; the other crops are tiles, shared evenly and rounded up, because
-    what one page cannot use goes to others.
+    Every page has a thumbnail; the other crops are tiles, of which a page may get an even share
+    and a third more, because what one page cannot use goes to others.
 
     Args:
         page_size_points: Width and height of the page, in points.
@@ -100,13 +100,17 @@ def fitting_dpi(
 
 
 def _share(tiles: int, num_pages: int) -> int:
-    return max(0, math.ceil(tiles / num_pages))
+    """Tiles that one of several alike pages may get: a third more than an even share.
+
+    Tiles are handed out in whole grids, so some pages get what others cannot use.
+    """
+    return max(0, min(tiles, -(-tiles * 4 // (num_pages * 3))))
 
 
 def tiles_per_drawn_page(pages: Sequence[PageExtent], *, crop_size: int, max_crops: int) -> int:
     """Tiles that each drawn page can use when images of fixed size take part.
 
-    Images take at most an even share; what they leave goes to the pages that can be drawn larger.
+    Images take at most such a share; what they leave goes to the pages that can be drawn larger.
     """
     drawn = sum(page.is_vector for page in pages)
     if not drawn:
