@@ -1,0 +1,243 @@
+"""From requests to token ids and visual tokens, for each kind of Leopard model.
+
+Knows processors and vision encoders; knows nothing of decoding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from leopard.errors import ContextLengthError
+from leopard.inference.vision_cache import (
+    VisionCache,
+    VisualTokens,
+    WeightsFingerprint,
+    crop_key,
+)
+from leopard.schema.generation import GenerationRequest
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PreparedRequest:
+    """One request as token ids, pixels not yet encoded."""
+
+    input_ids: list[int]
+    """Token ids, images expanded."""
+    num_crops: int
+    """Inputs of the vision encoder."""
+    source: Any
+    """What the encoder that prepared it needs to make pixels."""
+    layout: Any
+    """What the crops follow from; equal layouts of equal images give equal crops."""
+
+
+@dataclass(frozen=True, slots=True)
+class Visuals:
+    """Visual tokens of a request, with the names of its crops."""
+
+    tokens: Tensor
+    """(num_crops, visual_tokens_per_crop, dim)."""
+    keys: tuple[str, ...]
+    """Name of each crop, by content."""
+
+
+class RequestEncoder(Protocol):
+    """Turns requests into what the language model reads."""
+
+    @property
+    def tokenizer(self) -> Any:
+        """Tokenizer of the checkpoint."""
+        ...
+
+    @property
+    def end_of_turn(self) -> str:
+        """Text of the token that ends an answer."""
+        ...
+
+    def scope(self) -> str:
+        """What else decides the visual tokens, besides pixels: geometry and weights."""
+        ...
+
+    def prepare(self, request: GenerationRequest) -> PreparedRequest:
+        """Token ids and crop plan of a request.
+
+        Raises:
+            LeopardError: If messages, images or lengths do not fit.
+        """
+        ...
+
+    def look(self, prepared: PreparedRequest) -> Visuals | None:
+        """Encode the images of a request; None when it has none."""
+        ...
+
+
+class CropEncoder:
+    """For `LeopardForConditionalGeneration` with `LeopardProcessor`.
+
+    Args:
+        model: The model.
+        processor: Its processor.
+        cache: Visual tokens seen before; without it only one request's crops are compared.
+        policy: Allocation policy instead of the processor's own.
+    """
+
+    def __init__(
+        self, model: Any, processor: Any, cache: VisionCache, *, policy: str | None = None
+    ) -> None:
+        self._model = model
+        self._processor = processor
+        self._cache = cache
+        self._policy = policy
+        self._fingerprint = WeightsFingerprint(model.model.vision_encoder, model.model.connector)
+
+    @property
+    def tokenizer(self) -> Any:
+        """Tokenizer of the checkpoint."""
+        return self._processor.tokenizer
+
+    @property
+    def end_of_turn(self) -> str:
+        """Text of the token that ends an answer."""
+        return str(self._processor.settings.tokens.turn_end)
+
+    def scope(self) -> str:
+        """Geometry and weights."""
+        return f"{self._model.config.crop_geometry} {self._fingerprint()}"
+
+    def prepare(self, request: GenerationRequest) -> PreparedRequest:
+        """Token ids and crop plan of a request."""
+        prepared = self._processor.prepare(
+            list(request.messages), list(request.images), policy=self._policy
+        )
+        return PreparedRequest(
+            input_ids=prepared.prompt.input_ids,
+            num_crops=prepared.plan.num_crops,
+            source=prepared,
+            layout=prepared.plan,
+        )
+
+    def look(self, prepared: PreparedRequest) -> Visuals | None:
+        """Encode crops that are neither in the cache nor earlier in the same request."""
+        if not prepared.num_crops:
+            return None
+        scope = self.scope()
+        keys: list[str] = []
+        found: dict[str, Tensor] = {}
+        waiting: dict[str, NDArray[np.float32]] = {}
+        for crop in self._crops(prepared):
+            key = crop_key(crop, scope)
+            keys.append(key)
+            if key in found or key in waiting:
+                continue
+            if (entry := self._cache.get(key)) is not None:
+                found[key] = entry.tokens
+                continue
+            waiting[key] = crop
+            if len(waiting) == self._model.config.vision_chunk_size:
+                found.update(self._encode(waiting))
+                waiting = {}
+        found.update(self._encode(waiting))
+        return Visuals(torch.stack([found[key] for key in keys]), tuple(keys))
+
+    def _crops(self, prepared: PreparedRequest) -> Iterator[NDArray[np.float32]]:
+        source = prepared.source
+        for image in self._processor.iter_pixels(source.images, source.plan):
+            yield from image
+
+    def _encode(self, crops: dict[str, NDArray[np.float32]]) -> dict[str, Tensor]:
+        if not crops:
+            return {}
+        pixels = torch.from_numpy(np.stack(list(crops.values())))
+        device = self._model.get_input_embeddings().weight.device
+        tokens = self._model.get_image_features(pixels.to(device)).pooler_output
+        found = dict(zip(crops, tokens.unbind(), strict=True))
+        for key, value in found.items():
+            # A slice would keep the whole chunk in memory.
+            self._cache.put(key, VisualTokens(value.clone()))
+        return found
+
+
+class WholeImageEncoder:
+    """For Leopard-Idefics2, which encodes the images of a request together.
+
+    Args:
+        model: The model.
+        processor: Its processor.
+        cache: Visual tokens seen before.
+    """
+
+    def __init__(self, model: Any, processor: Any, cache: VisionCache) -> None:
+        self._model = model
+        self._processor = processor
+        self._cache = cache
+        self._fingerprint = WeightsFingerprint(model.model.vision_model, model.model.connector)
+
+    @property
+    def tokenizer(self) -> Any:
+        """Tokenizer of the checkpoint."""
+        return self._processor.tokenizer
+
+    @property
+    def end_of_turn(self) -> str:
+        """Text of the token that ends an answer."""
+        return "<end_of_utterance>"
+
+    def scope(self) -> str:
+        """Weights; the geometry is in the pixels' shape."""
+        return self._fingerprint()
+
+    def prepare(self, request: GenerationRequest) -> PreparedRequest:
+        """Token ids and padded pixels of a request."""
+        text = self._processor.render(request.messages)
+        inputs = self._processor(text=text, images=list(request.images))
+        ids = inputs["input_ids"][0].tolist()
+        limit = self._model.config.text_config.max_position_embeddings
+        if len(ids) > limit:
+            raise ContextLengthError(
+                f"the prompt takes {len(ids)} tokens, {len(ids) - limit} more than the limit of "
+                f"{limit}; shorten the text or choose fewer pages"
+            )
+        return PreparedRequest(
+            input_ids=ids,
+            num_crops=len(request.images),
+            source=inputs,
+            layout=tuple(image.size for image in request.images),
+        )
+
+    def look(self, prepared: PreparedRequest) -> Visuals | None:
+        """Encode the images; the padding they share makes them one unit for the cache."""
+        if not prepared.num_crops:
+            return None
+        pixels = prepared.source["pixel_values"]
+        mask = prepared.source["pixel_attention_mask"]
+        key = crop_key(pixels.numpy(), f"{self.scope()} {tuple(mask.sum((-1, -2))[0].tolist())}")
+        entry = self._cache.get(key)
+        if entry is None:
+            device = self._model.get_input_embeddings().weight.device
+            features = self._model.model.get_image_features(pixels.to(device), mask.to(device))
+            entry = VisualTokens(features.pooler_output.clone())
+            self._cache.put(key, entry)
+        return Visuals(entry.tokens, (key,))
+
+
+def stop_tokens(model: Any, encoder: RequestEncoder) -> frozenset[int]:
+    """Ids that end an answer: those of the checkpoint's settings and of its tokenizer."""
+    stops: set[int] = set()
+    settings = model.generation_config
+    for known in (
+        settings.eos_token_id if settings is not None else None,
+        model.config.text_config.eos_token_id,
+        encoder.tokenizer.eos_token_id,
+    ):
+        stops.update(known if isinstance(known, Sequence) else [] if known is None else [known])
+    turn_end = encoder.tokenizer.convert_tokens_to_ids(encoder.end_of_turn)
+    if isinstance(turn_end, int) and turn_end != encoder.tokenizer.unk_token_id:
+        stops.add(turn_end)
+    return frozenset(stops)

@@ -1,0 +1,377 @@
+"""The local Generator: prompts through the model, token by token, for one request or a batch.
+
+Sampling filters and KV caches are those of transformers. What a request answers depends on nothing
+but the request: not on its neighbours in a batch, and not on what is in a cache.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import DynamicCache
+
+from leopard.errors import ConfigError, GenerationError
+from leopard.inference.encoders import (
+    CropEncoder,
+    PreparedRequest,
+    RequestEncoder,
+    Visuals,
+    WholeImageEncoder,
+    stop_tokens,
+)
+from leopard.inference.prefix_cache import PrefixCache, prefix_key, prefix_length
+from leopard.inference.sampling import Sampler
+from leopard.inference.text_stream import TextStream
+from leopard.inference.vision_cache import VisionCache
+from leopard.schema.generation import Generation, GenerationRequest, Timings, Usage
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EngineOptions:
+    """How much the engine keeps and does at once."""
+
+    max_batch_size: int = 8
+    """Most requests that are decoded together."""
+    max_batch_tokens: int = 32768
+    """Most prompt positions of a batch, padding included; a longer prompt goes alone."""
+    vision_cache_bytes: int = 512 * 2**20
+    """Most bytes of visual tokens kept for later; 0 keeps none."""
+    prefix_cache_bytes: int = 1024 * 2**20
+    """Most bytes of keys and values of documents kept for later questions; 0 keeps none."""
+    policy: str | None = None
+    """Allocation policy instead of the checkpoint's own."""
+
+    def __post_init__(self) -> None:
+        if min(self.max_batch_size, self.max_batch_tokens) < 1:
+            raise ConfigError(
+                f"max_batch_size {self.max_batch_size} and max_batch_tokens "
+                f"{self.max_batch_tokens} must be at least 1"
+            )
+
+
+@dataclass(slots=True)
+class Row:
+    """One request on its way to an answer."""
+
+    request: GenerationRequest
+    prepared: PreparedRequest
+    visuals: Visuals | None
+    sampler: Sampler
+    stream: TextStream
+    timings: Timings
+    tokens: list[int] = field(default_factory=list)
+    finish_reason: str = ""
+    fresh: str = ""
+    """Text that became certain in the last step."""
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the answer is complete."""
+        return bool(self.finish_reason)
+
+    def generation(self) -> Generation:
+        """The finished answer."""
+        ids = self.prepared.input_ids
+        visual = 0
+        if self.visuals is not None:
+            visual = self.visuals.tokens.shape[0] * self.visuals.tokens.shape[1]
+        return Generation(
+            text=self.stream.text,
+            finish_reason=self.finish_reason,
+            usage=Usage(
+                prompt_tokens=len(ids),
+                visual_tokens=visual,
+                crops=self.prepared.num_crops,
+                completion_tokens=len(self.tokens),
+            ),
+            timings=self.timings,
+        )
+
+
+class LocalGenerator:
+    """Answers with a model in this process; see `leopard.schema.generation.Generator`.
+
+    Not safe for use from several threads at once.
+
+    Args:
+        model: A Leopard model of either kind.
+        processor: Its processor.
+        name: Name in logs and answers.
+        options: Batch and cache sizes.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        processor: Any,
+        *,
+        name: str = "leopard",
+        options: EngineOptions | None = None,
+    ) -> None:
+        self.model = model.eval()
+        self.processor = processor
+        self.options = options or EngineOptions()
+        self.vision_cache = VisionCache(self.options.vision_cache_bytes)
+        self.prefix_cache = PrefixCache(self.options.prefix_cache_bytes)
+        self._name = name
+        self._image_token = model.config.image_token_id
+        self.encoder: RequestEncoder = self._make_encoder()
+        self.stop_tokens = stop_tokens(model, self.encoder)
+        self._forbidden = self._forbidden_tokens()
+
+    @property
+    def name(self) -> str:
+        """Name of the model."""
+        return self._name
+
+    def generate(self, requests: Sequence[GenerationRequest]) -> list[Generation]:
+        """Answer several conversations together.
+
+        Args:
+            requests: Any number; they are batched by length, each answered as if it were alone.
+
+        Returns:
+            Answers in request order.
+
+        Raises:
+            LeopardError: If a request cannot be encoded or answered.
+        """
+        rows = [self.start(request) for request in requests]
+        self.finish(rows)
+        return [row.generation() for row in rows]
+
+    def finish(self, rows: Sequence[Row]) -> None:
+        """Decode started rows to their ends, several together."""
+        for batch in self._batches(rows):
+            for _ in self.run(batch):
+                pass
+
+    def stream(self, request: GenerationRequest) -> Iterator[str]:
+        """Answer one conversation, yielding text as soon as it is certain.
+
+        The pieces join to the text that `generate` gives.
+        """
+        row = self.start(request)
+        for _ in self.run([row]):
+            if row.fresh:
+                yield row.fresh
+
+    def start(self, request: GenerationRequest, visuals: VisualMemo | None = None) -> Row:
+        """Encode a request: token ids and visual tokens.
+
+        Args:
+            request: The request.
+            visuals: Visual tokens of the same images from an earlier request; filled when empty.
+
+        Raises:
+            LeopardError: If messages, images or lengths do not fit.
+        """
+        begin = time.perf_counter()
+        prepared = self.encoder.prepare(request)
+        prepared_at = time.perf_counter()
+        memo = visuals or VisualMemo()
+        if memo.layout != prepared.layout or memo.scope != self.encoder.scope():
+            with torch.inference_mode():
+                memo.visuals = self.encoder.look(prepared)
+            memo.layout, memo.scope = prepared.layout, self.encoder.scope()
+        return Row(
+            request=request,
+            prepared=prepared,
+            visuals=memo.visuals,
+            sampler=Sampler(request.sampling, self._forbidden),
+            stream=TextStream(self.encoder.tokenizer, request.sampling.stop),
+            timings=Timings(
+                preprocess_s=prepared_at - begin, vision_s=time.perf_counter() - prepared_at
+            ),
+        )
+
+    def run(self, rows: Sequence[Row]) -> Iterator[None]:
+        """Decode rows together, one token each per step; yields after every step."""
+        begin = time.perf_counter()
+        with torch.inference_mode():
+            state = self._prefill(rows)
+            self._choose(rows, state.logits)
+        first = time.perf_counter() - begin
+        for row in rows:
+            row.timings = replace(row.timings, first_token_s=first)
+        yield
+        begin = time.perf_counter()
+        while not all(row.is_finished for row in rows):
+            with torch.inference_mode():
+                self._step(rows, state)
+                self._choose(rows, state.logits)
+            spent = time.perf_counter() - begin
+            for row in rows:
+                row.timings = replace(row.timings, decode_s=spent)
+            yield
+
+    # --- Set-up ------------------------------------------------------------------------------
+
+    def _make_encoder(self) -> RequestEncoder:
+        if self.model.config.model_type == "leopard_idefics2":
+            return WholeImageEncoder(self.model, self.processor, self.vision_cache)
+        return CropEncoder(
+            self.model, self.processor, self.vision_cache, policy=self.options.policy
+        )
+
+    def _forbidden_tokens(self) -> set[int]:
+        """Placeholders and other tokens that the checkpoint never writes."""
+        settings = self.model.generation_config
+        return {self._image_token, *((settings.suppress_tokens or []) if settings else [])}
+
+    def _batches(self, rows: Sequence[Row]) -> Iterator[list[Row]]:
+        """Rows of like length together, so that little is padded."""
+        batch: list[Row] = []
+        for row in sorted(rows, key=lambda row: len(row.prepared.input_ids)):
+            tokens = (len(batch) + 1) * len(row.prepared.input_ids)
+            full = len(batch) == self.options.max_batch_size
+            if batch and (full or tokens > self.options.max_batch_tokens):
+                yield batch
+                batch = []
+            batch.append(row)
+        if batch:
+            yield batch
+
+    # --- Steps -------------------------------------------------------------------------------
+
+    def _prefill(self, rows: Sequence[Row]) -> _State:
+        if len(rows) == 1 and self.prefix_cache.max_bytes:
+            return self._prefill_one(rows[0])
+        longest = max(len(row.prepared.input_ids) for row in rows)
+        embeds = [self._embed(row) for row in rows]
+        device = embeds[0].device
+        padded = torch.zeros(len(rows), longest, embeds[0].shape[-1], dtype=embeds[0].dtype)
+        padded = padded.to(device)
+        mask = torch.zeros(len(rows), longest, dtype=torch.long, device=device)
+        for index, embed in enumerate(embeds):
+            padded[index, longest - len(embed) :] = embed
+            mask[index, longest - len(embed) :] = 1
+        state = _State(mask, DynamicCache(config=self.model.config))
+        self._forward(state, inputs_embeds=padded)
+        return state
+
+    def _prefill_one(self, row: Row) -> _State:
+        """The document first, then the question, so that the document can be had from the cache.
+
+        Both are computed apart even when nothing is cached: the arithmetic is then the same.
+        """
+        embeds = self._embed(row)[None]
+        ids = row.prepared.input_ids
+        state = _State(
+            torch.ones(1, len(ids), dtype=torch.long, device=embeds.device),
+            DynamicCache(config=self.model.config),
+        )
+        # The last position must be computed in any case: it gives the first token.
+        length = min(prefix_length(ids, self._image_token), len(ids) - 1)
+        if row.visuals is not None and length > 0:
+            key = prefix_key(ids[:length], row.visuals.keys, self._prefix_scope())
+            entry = self.prefix_cache.get(key)
+            if entry is not None:
+                state.cache = entry.restore()
+            else:
+                self._forward(state, inputs_embeds=embeds[:, :length], seen=length)
+                self.prefix_cache.store(key, state.cache)
+            embeds = embeds[:, length:]
+        self._forward(state, inputs_embeds=embeds)
+        return state
+
+    def _prefix_scope(self) -> str:
+        return f"{self.encoder.scope()} {self._language_fingerprint()}"
+
+    def _language_fingerprint(self) -> str:
+        """Changes when the language model is trained on; its weights are too many to hash."""
+        return str(
+            hash(
+                tuple(
+                    (tensor.data_ptr(), 0 if tensor.is_inference() else tensor._version)
+                    for tensor in self.model.parameters()
+                )
+            )
+        )
+
+    def _step(self, rows: Sequence[Row], state: _State) -> None:
+        ids = torch.tensor([[row.tokens[-1]] for row in rows], device=state.mask.device)
+        state.mask = torch.cat([state.mask, state.mask.new_ones(len(rows), 1)], dim=1)
+        self._forward(state, input_ids=ids)
+
+    def _forward(self, state: _State, *, seen: int | None = None, **inputs: Tensor) -> None:
+        """One pass; `seen` positions of the mask are known to the model after it, or all."""
+        mask = state.mask[:, :seen]
+        length = next(iter(inputs.values())).shape[1]
+        positions = (mask.cumsum(dim=1) - 1).clamp(min=0)[:, -length:]
+        output = self.model(
+            attention_mask=mask,
+            position_ids=positions,
+            past_key_values=state.cache,
+            use_cache=True,
+            logits_to_keep=1,
+            **inputs,
+        )
+        state.logits = output.logits[:, -1]
+
+    def _embed(self, row: Row) -> Tensor:
+        """Embeddings of a prompt with visual tokens in the place of placeholders, (length, dim)."""
+        table = self.model.get_input_embeddings()
+        ids = torch.tensor(row.prepared.input_ids, device=table.weight.device)
+        embeds: Tensor = table(ids)
+        if row.visuals is None:
+            return embeds
+        features = row.visuals.tokens.to(embeds.device, embeds.dtype).flatten(0, 1)
+        places = ids == self._image_token
+        assert int(places.sum()) == len(features), "the processor keeps these equal"
+        return embeds.masked_scatter(places[:, None], features)
+
+    def _choose(self, rows: Sequence[Row], logits: Tensor) -> None:
+        limit = self.model.config.text_config.max_position_embeddings
+        for row, scores in zip(rows, logits, strict=True):
+            row.fresh = ""
+            if row.is_finished:
+                continue
+            if not bool(torch.isfinite(scores).any()):
+                raise GenerationError(
+                    f"{self._name}: the model's scores are not numbers; use float32 weights"
+                )
+            token = row.sampler.choose(scores)
+            row.tokens.append(token)
+            if token in self.stop_tokens:
+                row.finish_reason = "stop"
+            else:
+                row.fresh = row.stream.push(token)
+                self._check_limits(row, limit)
+            if row.is_finished:
+                row.fresh += row.stream.finish()
+
+    @staticmethod
+    def _check_limits(row: Row, limit: int) -> None:
+        if row.stream.stopped:
+            row.finish_reason = "stop"
+        elif (
+            len(row.tokens) >= row.request.sampling.max_new_tokens
+            or len(row.prepared.input_ids) + len(row.tokens) >= limit
+        ):
+            row.finish_reason = "length"
+
+
+@dataclass(slots=True)
+class VisualMemo:
+    """Visual tokens of one document, kept for its next question."""
+
+    visuals: Visuals | None = None
+    layout: Any = None
+    scope: str = ""
+
+
+@dataclass(slots=True)
+class _State:
+    """What decoding carries from step to step."""
+
+    mask: Tensor
+    """1 at real positions, (rows, positions so far)."""
+    cache: DynamicCache
+    logits: Tensor = field(default_factory=lambda: torch.empty(0))
+    """Scores for the next token, (rows, vocabulary)."""

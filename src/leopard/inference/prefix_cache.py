@@ -1,0 +1,68 @@
+"""Keys and values of a prompt's beginning, so that a second question reads the document once.
+
+The beginning ends with the last placeholder: what stands before is the same for every question.
+Knows nothing of tokens' meaning.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+from transformers import DynamicCache
+from transformers.cache_utils import DynamicLayer
+
+from leopard.inference.vision_cache import BoundedCache
+
+
+@dataclass(frozen=True, slots=True)
+class PrefixEntry:
+    """Keys and values of all layers for the first positions of one prompt."""
+
+    layers: tuple[tuple[Tensor, Tensor], ...]
+    """Key and value of each layer, (1, heads, positions, head_dim)."""
+
+    @property
+    def num_bytes(self) -> int:
+        """Bytes in memory."""
+        return sum(t.numel() * t.element_size() for layer in self.layers for t in layer)
+
+    def restore(self) -> DynamicCache:
+        """A cache that starts with these positions; growing it leaves the entry as it is."""
+        return DynamicCache(self.layers)
+
+
+class PrefixCache(BoundedCache[PrefixEntry]):
+    """Keys and values of prompt beginnings used before."""
+
+    def __init__(self, max_bytes: int = 1024 * 2**20) -> None:
+        super().__init__(max_bytes)
+
+    def store(self, key: str, cache: Any) -> None:
+        """Keep a copy of a cache whose layers grow without a window; others are left alone."""
+        if all(type(layer) is DynamicLayer for layer in cache.layers):
+            self.put(
+                key,
+                PrefixEntry(tuple((layer.keys, layer.values) for layer in cache.layers)),
+            )
+
+
+def prefix_length(input_ids: Sequence[int], image_token_id: int) -> int:
+    """Positions up to and with the last placeholder; 0 without images."""
+    for index in range(len(input_ids) - 1, -1, -1):
+        if input_ids[index] == image_token_id:
+            return index + 1
+    return 0
+
+
+def prefix_key(input_ids: Sequence[int], crop_keys: Sequence[str], scope: str) -> str:
+    """Name of a prompt beginning: SHA-256 over its tokens, crops and weights."""
+    digest = hashlib.sha256(scope.encode())
+    digest.update(np.asarray(input_ids, dtype=np.int64).tobytes())
+    for key in crop_keys:
+        digest.update(key.encode())
+    return digest.hexdigest()

@@ -1,0 +1,45 @@
+"""Fixtures shared by all tests: a tiny model folder and drawn pages."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from PIL import Image, ImageDraw
+
+from leopard.schema.pages import Page
+
+TOKENIZER = Path(__file__).parent / "parity" / "vectors" / "leopard_llava_tiny"
+
+
+def draw_page(seed: int, size: tuple[int, int] = (120, 160)) -> Image.Image:
+    """A page with shapes and words that differ by seed."""
+    image = Image.new("RGB", size, "white")
+    draw = ImageDraw.Draw(image)
+    for row in range(4):
+        colour = tuple((seed * 37 + row * 53 + channel * 91) % 256 for channel in range(3))
+        top = 8 + row * size[1] // 4
+        draw.rectangle((6, top, 20 + (seed * 29 + row * 17) % 90, top + 14), fill=colour)
+        draw.text((10, top + 18), f"page {seed} row {row}", fill="black")
+    return image
+
+
+@pytest.fixture
+def drawn_pages() -> list[Page]:
+    """Three different pages of one document."""
+    return [Page(draw_page(seed), "drawn.pdf", seed, 3) for seed in (1, 2, 3)]
+
+
+@pytest.fixture(scope="session")
+def tiny_model_folder(tmp_path_factory) -> Path:
+    """A complete saved model of random weights: crops of 56 px, 4 visual tokens each."""
+    from leopard.model.dummy import build_dummy
+    from leopard.processor import LeopardProcessor
+
+    folder = tmp_path_factory.mktemp("models") / "tiny"
+    model = build_dummy("tiny", seed=5)
+    model.generation_config.eos_token_id = [257, 265]
+    model.save_pretrained(folder)
+    for name in ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"):
+        shutil.copyfile(TOKENIZER / name, folder / name)
+    LeopardProcessor.from_pretrained(folder, max_crops=12).save_pretrained(folder)
+    return folder
