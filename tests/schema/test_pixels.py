@@ -52,6 +52,18 @@ def test_every_exif_orientation_comes_out_upright(
     assert np.asarray(upright).sum() == 7 * 3 * 255 + 255
 
 
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "TIFF"])
+def test_upright_size_is_known_before_decoding(kind: str) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    stream = io.BytesIO()
+    Image.new("RGB", (16, 8), RED).save(stream, kind, exif=exif)
+    image = Image.open(io.BytesIO(stream.getvalue()))
+    width, height = image.size
+    expected = (height, width) if has_swapped_sides(image) else (width, height)
+    assert expected == to_rgb(image).size == (8, 16)
+
+
 def test_turned_image_is_not_turned_again() -> None:
     upright = to_rgb(_saved_with_orientation(_marked(), 6))
     assert to_rgb(upright) is upright

@@ -22,7 +22,7 @@ from leopard.errors import DocumentError, DocumentFormatError, DocumentLimitErro
 from leopard.schema.geometry import ImageSize
 from leopard.schema.pixels import has_swapped_sides, to_rgb
 
-FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "GIF", "BMP", "DIB", "TIFF")
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "DIB", "TIFF")
 """Pillow plugins that may look at a file. The others, some of them external programs, may not."""
 LATER_FRAMES = "animation frame after the first"
 

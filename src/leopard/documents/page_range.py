@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from leopard.errors import ConfigError
 
-_PART = re.compile(r"(?P<first>\d{1,9})\s*(?P<dash>-)?\s*(?P<last>\d{1,9})?")
+_PART = re.compile(r"(?P<first>\d{1,9})\s*(?P<dash>-)?\s*(?P<last>\d{1,9})?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,6 +99,7 @@ class PDFDocument:
         with PDFIUM_LOCK:
             if self._pdf is None:
                 try:
+                    _forget_last_error()
                     self._pdf = pdfium.PdfDocument(self._path, password=self._password)
                     self._pdf.init_forms()
                 except pdfium.PdfiumError as error:
@@ -111,7 +112,7 @@ class PDFDocument:
     def _not_opened(self, error: Exception) -> DocumentError:
         if getattr(error, "err_code", None) != pdfium_c.FPDF_ERR_PASSWORD:
             return DocumentFormatError(
-                f"the PDF file is damaged ({_reason(error)})",
+                f"the PDF file is damaged or has no pages ({_reason(error)})",
                 source=self.source,
                 remedy="repair it or fetch it again",
             )
@@ -132,6 +133,15 @@ class PDFDocument:
             page=number,
             remedy=_NOT_A_PAGE,
         )
+
+
+def _forget_last_error() -> None:
+    """Leave no password error behind.
+
+    PDFium refuses a file without pages but sets no error for it; the error of the file before
+    would be reported. A file that is none leaves a format error, which is near enough.
+    """
+    pdfium_c.FPDF_LoadMemDocument(b"", 0, None)
 
 
 def draw_page(page: pdfium.PdfPage, size: ImageSize) -> PIL.Image.Image:

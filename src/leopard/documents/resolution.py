@@ -147,5 +147,5 @@ def within_area(size: ImageSize, max_pixels: int) -> ImageSize:
     if size.area <= max_pixels:
         return size
     share = math.sqrt(max_pixels / size.area)
-    width = max(1, math.floor(size.width * share))
+    width = max(1, min(math.floor(size.width * share), max_pixels))
     return ImageSize(width, max(1, min(math.floor(size.height * share), max_pixels // width)))

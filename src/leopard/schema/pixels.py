@@ -52,8 +52,11 @@ def to_rgb(image: Image) -> Image:
 
 
 def has_swapped_sides(image: Image) -> bool:
-    """Whether upright display swaps width and height. Reads the header only where Pillow can."""
-    return _orientation(image) in _SWAPPED_ORIENTATIONS
+    """Whether `to_rgb` swaps the width and height that the image reports now.
+
+    Reads the header only where Pillow can. Of TIFF files Pillow reports the upright size itself.
+    """
+    return image.format != "TIFF" and _orientation(image) in _SWAPPED_ORIENTATIONS
 
 
 def _orientation(image: Image) -> int:
@@ -106,7 +109,9 @@ def _over_white(image: Image) -> Image:
 def _as_array(image: Image) -> Any:
     import numpy as np
 
-    return np.asarray(image).astype(np.float64)
+    # Signalling NaNs of damaged float images warn when they are cast; they become NaN all the same.
+    with np.errstate(invalid="ignore"):
+        return np.asarray(image).astype(np.float64)
 
 
 def _grey_to_rgb(share: Any) -> Image:
