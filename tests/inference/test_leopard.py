@@ -124,3 +124,23 @@ def test_idefics2_answers_through_the_same_facade():
     assert first.text == again.text
     assert first.usage.visual_tokens == 64
     assert leopard.generator.vision_cache.stats.hits == 1
+
+
+def test_pages_beyond_the_budget_are_reported_when_dropping_is_allowed(tiny_model_folder):
+    images = [draw_page(seed) for seed in range(5)]
+    strict = Leopard.from_pretrained(tiny_model_folder, processor_settings={"max_crops": 3})
+    with pytest.raises(LeopardError, match="5 images"):
+        strict.ask(images, "What?", sampling=SHORT)
+    lenient = Leopard.from_pretrained(
+        tiny_model_folder, processor_settings={"max_crops": 3, "on_too_many_images": "first"}
+    )
+    answer = lenient.ask(images, "What?", sampling=SHORT)
+    assert len(answer.pages) == 3
+    assert len(answer.dropped_pages) == 2
+
+
+def test_idefics2_takes_no_crop_settings():
+    from tests.parity.cases import IDEFICS2_FOLDER
+
+    with pytest.raises(LeopardError, match="policy"):
+        Leopard.from_pretrained(IDEFICS2_FOLDER, processor_settings={"policy": "fill"})

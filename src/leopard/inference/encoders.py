@@ -36,6 +36,8 @@ class PreparedRequest:
     """What the encoder that prepared it needs to make pixels."""
     layout: Any
     """What the crops follow from; equal layouts of equal images give equal crops."""
+    dropped_images: tuple[int, ...] = ()
+    """Indices, counted from 0, of images left out because the processor's settings allow it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,16 +87,12 @@ class CropEncoder:
         model: The model.
         processor: Its processor.
         cache: Visual tokens seen before; without it only one request's crops are compared.
-        policy: Allocation policy instead of the processor's own.
     """
 
-    def __init__(
-        self, model: Any, processor: Any, cache: VisionCache, *, policy: str | None = None
-    ) -> None:
+    def __init__(self, model: Any, processor: Any, cache: VisionCache) -> None:
         self._model = model
         self._processor = processor
         self._cache = cache
-        self._policy = policy
         self._fingerprint = WeightsFingerprint(model.model.vision_encoder, model.model.connector)
 
     @property
@@ -113,14 +111,13 @@ class CropEncoder:
 
     def prepare(self, request: GenerationRequest) -> PreparedRequest:
         """Token ids and crop plan of a request."""
-        prepared = self._processor.prepare(
-            list(request.messages), list(request.images), policy=self._policy
-        )
+        prepared = self._processor.prepare(list(request.messages), list(request.images))
         return PreparedRequest(
             input_ids=prepared.prompt.input_ids,
             num_crops=prepared.plan.num_crops,
             source=prepared,
             layout=prepared.plan,
+            dropped_images=prepared.dropped_images,
         )
 
     def look(self, prepared: PreparedRequest) -> Visuals | None:

@@ -43,8 +43,6 @@ class EngineOptions:
     """Most bytes of visual tokens kept for later; 0 keeps none."""
     prefix_cache_bytes: int = 1024 * 2**20
     """Most bytes of keys and values of documents kept for later questions; 0 keeps none."""
-    policy: str | None = None
-    """Allocation policy instead of the checkpoint's own."""
 
     def __post_init__(self) -> None:
         if min(self.max_batch_size, self.max_batch_tokens) < 1:
@@ -215,9 +213,7 @@ class LocalGenerator:
     def _make_encoder(self) -> RequestEncoder:
         if self.model.config.model_type == "leopard_idefics2":
             return WholeImageEncoder(self.model, self.processor, self.vision_cache)
-        return CropEncoder(
-            self.model, self.processor, self.vision_cache, policy=self.options.policy
-        )
+        return CropEncoder(self.model, self.processor, self.vision_cache)
 
     def _forbidden_tokens(self) -> set[int]:
         """Placeholders and other tokens that the checkpoint never writes."""

@@ -5,7 +5,7 @@ Puts documents, processor and model together. Everything it does can be done wit
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,8 @@ class Answer:
     text: str
     pages: tuple[Page, ...]
     """The pages that were read, in prompt order."""
+    dropped_pages: tuple[Page, ...] = ()
+    """Pages left out because there were too many and `on_too_many_images` allows it."""
     usage: Usage
     timings: Timings
     finish_reason: str = "stop"
@@ -44,7 +46,8 @@ class Answer:
             "answer": self.text,
             "finish_reason": self.finish_reason,
             "model": self.model,
-            "pages": [{"source": page.source, "page": page.number} for page in self.pages],
+            "pages": _page_records(self.pages),
+            "dropped_pages": _page_records(self.dropped_pages),
             "usage": {
                 "prompt_tokens": usage.prompt_tokens,
                 "visual_tokens": usage.visual_tokens,
@@ -112,6 +115,7 @@ class Leopard:
         dtype: Any = None,
         device_map: Any = None,
         options: EngineOptions | None = None,
+        processor_settings: Mapping[str, Any] | None = None,
         **hub: Any,
     ) -> Leopard:
         """Load a model.
@@ -122,7 +126,9 @@ class Leopard:
             device: `cpu`, `cuda`, `mps`; the best there is by default.
             dtype: Number type of the weights, such as `float32`; what suits the device by default.
             device_map: Spreads the model over devices; instead of `device`.
-            options: Batch and cache sizes, allocation policy.
+            options: Batch and cache sizes.
+            processor_settings: Settings to use instead of the saved ones, such as
+                `{"policy": "fill", "on_too_many_images": "uniform"}`.
             **hub: `revision`, `cache_dir`, `local_files_only`, `token`.
 
         Raises:
@@ -130,7 +136,15 @@ class Leopard:
             ConfigError: If a setting cannot be met.
         """
         settings = LoadSettings(device=device, dtype=dtype, device_map=device_map)
-        return cls(load_generator(folder_or_name, settings=settings, options=options, **hub))
+        return cls(
+            load_generator(
+                folder_or_name,
+                settings=settings,
+                options=options,
+                processor_settings=processor_settings,
+                **hub,
+            )
+        )
 
     @property
     def model(self) -> Any:
@@ -353,14 +367,20 @@ def question_about(question: str, num_images: int, *, instruction: str = "none")
 
 def _answer(generator: LocalGenerator, row: Row, pages: tuple[Page, ...]) -> Answer:
     done = row.generation()
+    dropped = set(row.prepared.dropped_images)
     return Answer(
         text=done.text,
-        pages=pages,
+        pages=tuple(page for index, page in enumerate(pages) if index not in dropped),
+        dropped_pages=tuple(pages[index] for index in sorted(dropped)),
         usage=done.usage,
         timings=done.timings,
         finish_reason=done.finish_reason,
         model=generator.name,
     )
+
+
+def _page_records(pages: Sequence[Page]) -> list[dict[str, Any]]:
+    return [{"source": page.source, "page": page.number} for page in pages]
 
 
 def _extend(loaded: LoadedPages, part: LoadedPages | None) -> None:

@@ -115,6 +115,7 @@ def load_generator(
     *,
     settings: LoadSettings | None = None,
     options: EngineOptions | None = None,
+    processor_settings: Mapping[str, Any] | None = None,
     **hub: Any,
 ) -> LocalGenerator:
     """Load a model with its processor.
@@ -122,7 +123,9 @@ def load_generator(
     Args:
         name_or_folder: Folder, hub name, name of a shipped model, or None for the default one.
         settings: Device and number type.
-        options: Batch and cache sizes, allocation policy.
+        options: Batch and cache sizes.
+        processor_settings: Settings to use instead of the saved ones: `policy`, `max_crops`,
+            `on_too_many_images` and so on.
         **hub: `revision`, `cache_dir`, `local_files_only`, `token`.
 
     Raises:
@@ -145,22 +148,34 @@ def load_generator(
         kwargs["attn_implementation"] = settings.attention
     with _without_progress_bars():
         model: Any = load_model(origin, **kwargs)
-        processor = load_processor(origin, **hub)
+        processor = load_processor(origin, settings=processor_settings, **hub)
     if settings.device_map is None:
         model.to(device)
     return LocalGenerator(model, processor, name=Path(origin).name, options=options)
 
 
-def load_processor(origin: str, **hub: Any) -> Any:
+def load_processor(origin: str, *, settings: Mapping[str, Any] | None = None, **hub: Any) -> Any:
     """The processor that belongs to a checkpoint folder or hub name.
+
+    Args:
+        origin: Folder or hub name.
+        settings: Settings to use instead of the saved ones.
+        **hub: As in `load_generator`.
 
     Raises:
         CheckpointError: If tokenizer or settings are missing or contradict each other.
+        ConfigError: If a setting is unknown, or the model takes none.
     """
+    given = {name: value for name, value in (settings or {}).items() if value is not None}
     values, _ = PreTrainedConfig.get_config_dict(origin, **hub)
     if find_kind(values.get("model_type"), origin).name == "leopard_idefics2":
+        if given:
+            raise ConfigError(
+                f"{', '.join(given)}: not for Leopard-Idefics2, which shows whole images and has "
+                "no crop budget; leave it out"
+            )
         return load_idefics2_processor(origin, **hub)
-    return LeopardProcessor.from_pretrained(origin, **hub)
+    return LeopardProcessor.from_pretrained(origin, **given, **hub)
 
 
 def convert_folder(
