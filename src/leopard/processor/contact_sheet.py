@@ -154,7 +154,7 @@ def _draw_head(sheet: PIL.Image.Image, plan: CropPlan) -> None:
             draw.line((notch, top + _BAR - 6, notch, top + _BAR), fill=_CARD)
 
 
-def _draw_card(  # noqa: PLR0913 - one drawing, all of whose parts vary
+def _draw_card(
     card: PIL.Image.Image,
     image: PIL.Image.Image,
     tiled: TiledImage,

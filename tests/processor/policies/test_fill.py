@@ -1,0 +1,161 @@
+import random
+
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from leopard.processor.allocation import allocate_tiles
+from leopard.processor.grid import choose_grid, grid_ladder
+from leopard.processor.policies.fill import own_tiles
+from leopard.schema.geometry import ImageSize
+
+LETTER, SLIDE, BANNER = ImageSize(1700, 2200), ImageSize(1920, 1080), ImageSize(3000, 150)
+
+decks = st.lists(
+    st.builds(ImageSize, st.integers(30, 5000), st.integers(30, 5000)), min_size=1, max_size=14
+)
+budgets = st.integers(1, 49)
+relaxed = settings(deadline=None, max_examples=60)
+
+
+def fill(sizes, budget, weights=None):
+    return allocate_tiles(sizes, budget=budget, crop_size=364, policy="fill", weights=weights)
+
+
+def steps(size, budget):
+    """Numbers of tiles that an image can use."""
+    most = min(own_tiles(size, 364), budget)
+    return [0, *(grid.num_tiles for grid in grid_ladder(size, max_tiles=most, crop_size=364))]
+
+
+def is_over_demand(sizes, budget):
+    return sum(steps(size, 10**4)[-1] for size in sizes) > budget
+
+
+def test_sixteen_of_seventeen_equal_pages_get_two_tiles_of_thirty_three():
+    assert fill([LETTER] * 17, 33) == [2] * 16 + [0]
+
+
+@pytest.mark.parametrize("page", [LETTER, SLIDE, ImageSize(1654, 2339), ImageSize(2000, 2000)])
+@pytest.mark.parametrize("num_pages", range(5, 50))
+def test_decks_of_equal_pages_use_the_budget(page, num_pages):
+    budget = 50 - num_pages
+    tiles = fill([page] * num_pages, budget)
+    # A rest of one tile is no grid.
+    assert sum(tiles) >= min(0.95 * budget, budget - 1)
+
+
+@pytest.mark.parametrize("page", [LETTER, SLIDE, ImageSize(2000, 2000)])
+@pytest.mark.parametrize("num_pages", range(1, 50))
+def test_equal_pages_are_at_most_one_grid_apart(page, num_pages):
+    budget = 50 - num_pages
+    ladder = steps(page, budget) if budget else [0]
+    places = [ladder.index(count) for count in fill([page] * num_pages, budget)]
+    assert max(places) - min(places) <= 1
+
+
+def test_random_decks_use_nearly_the_whole_budget():
+    source = random.Random(7)
+    shares = []
+    for _ in range(300):
+        count = source.randint(1, 30)
+        sizes = [
+            ImageSize(source.randint(300, 4000), source.randint(300, 4000)) for _ in range(count)
+        ]
+        if is_over_demand(sizes, 50 - count):
+            shares.append(sum(fill(sizes, 50 - count)) / (50 - count))
+    assert len(shares) > 200
+    assert sum(shares) / len(shares) > 0.98
+    assert min(shares) > 0.85
+
+
+def test_a_banner_gets_tiles_along_its_long_side():
+    count, *_ = fill([BANNER, *[LETTER] * 3], 46)
+    grid = choose_grid(BANNER, max_tiles=count, crop_size=364)
+    assert grid is not None
+    assert grid.rows == 1
+    assert grid.cols >= 2
+
+
+def test_alone_every_image_gets_what_its_own_size_fills():
+    assert fill([BANNER], 49) == [8]
+    assert fill([LETTER], 49) == [30]
+    assert fill([ImageSize(728, 364), ImageSize(300, 200)], 48) == [2, 0]
+
+
+def test_own_tiles_counts_at_least_one_per_axis():
+    assert own_tiles(BANNER, 364) == 8
+    assert own_tiles(ImageSize(1, 1), 364) == 1
+    assert own_tiles(ImageSize(546, 545), 364) == 2
+
+
+def test_what_a_grid_cannot_use_goes_to_the_next_image():
+    # A square takes 16 or 25 tiles; the rest of 20 goes to the strip.
+    assert fill([ImageSize(3000, 3000), ImageSize(1456, 300)], 20) == [16, 4]
+
+
+def test_weights_shift_tiles_towards_what_matters():
+    plain = fill([LETTER] * 4, 30)
+    shifted = fill([LETTER] * 4, 30, weights=[1, 1, 9, 1])
+    assert max(plain) - min(plain) <= 3
+    assert shifted[2] == max(shifted) > max(plain)
+    assert fill([LETTER] * 2, 12, weights=[0, 1]) == [0, 12]
+
+
+@given(decks, budgets)
+@relaxed
+def test_every_allocation_is_a_whole_grid_within_the_budget(sizes, budget):
+    tiles = fill(sizes, budget)
+    assert sum(tiles) <= budget
+    for size, count in zip(sizes, tiles, strict=True):
+        grid = choose_grid(size, max_tiles=count, crop_size=364)
+        assert count == (grid.num_tiles if grid else 0)
+        assert count <= own_tiles(size, 364)
+
+
+@given(decks, budgets)
+@relaxed
+def test_nothing_is_left_that_the_next_grid_of_an_image_could_take(sizes, budget):
+    tiles = fill(sizes, budget)
+    left = budget - sum(tiles)
+    for size, count in zip(sizes, tiles, strict=True):
+        larger = [step for step in steps(size, budget) if step > count]
+        assert not larger or larger[0] - count > left
+
+
+@given(decks, st.integers(1, 48))
+@relaxed
+def test_more_budget_never_gives_fewer_tiles_in_all(sizes, budget):
+    assert sum(fill(sizes, budget)) <= sum(fill(sizes, budget + 1))
+
+
+@given(decks, budgets, st.randoms(use_true_random=False))
+@relaxed
+def test_order_of_images_does_not_matter_where_areas_differ(sizes, budget, source):
+    assume(len({size.area for size in sizes}) == len(sizes))
+    order = list(range(len(sizes)))
+    source.shuffle(order)
+    tiles = fill(sizes, budget)
+    assert fill([sizes[index] for index in order], budget) == [tiles[index] for index in order]
+
+
+@given(decks)
+@relaxed
+def test_with_room_for_all_every_image_gets_its_own_grid(sizes):
+    budget = sum(own_tiles(size, 364) for size in sizes)
+    assert fill(sizes, budget) == [steps(size, budget)[-1] for size in sizes]
+
+
+@given(st.integers(400, 4000), st.integers(400, 4000), st.integers(2, 12), budgets)
+@relaxed
+def test_of_two_alike_shapes_the_larger_never_gets_less(width, height, factor, budget):
+    small = ImageSize(width, height)
+    large = ImageSize(width * factor, height * factor)
+    first, second = fill([small, large], budget)
+    assert first <= second
+
+
+@given(decks, budgets)
+@relaxed
+def test_allocation_is_the_same_every_time(sizes, budget):
+    assert fill(sizes, budget) == fill(list(sizes), budget)
