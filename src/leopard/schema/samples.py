@@ -15,6 +15,8 @@ from leopard.schema.messages import ImagePart, Message, TextPart, count_images
 Domain = Literal["document", "slide", "chart", "table", "web", "mixed"]
 Split = Literal["train", "val", "test"]
 AnswerType = Literal["text", "number", "date", "boolean", "choice", "list", "unanswerable"]
+NOT_ANSWERABLE = "Not answerable"
+"""What is answered when no image holds the answer."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -125,11 +127,21 @@ class Sample:
                     )
 
 
-def conversation(num_images: int, qa: tuple[QuestionAnswer, ...]) -> tuple[Message, ...]:
-    """A conversation that shows all images first, then asks every question in turn."""
+def conversation(
+    num_images: int, qa: tuple[QuestionAnswer, ...], *, rationales: bool = False
+) -> tuple[Message, ...]:
+    """A conversation that shows all images first, then asks every question in turn.
+
+    Args:
+        num_images: Images to show before the first question.
+        qa: The turns.
+        rationales: Whether answers that have reasoning state it first, then `Answer: ...`.
+    """
     messages: list[Message] = []
     for index, turn in enumerate(qa):
         images = (ImagePart(),) * (num_images if index == 0 else 0)
         messages.append(Message("user", (*images, TextPart(turn.question))))
-        messages.append(Message("assistant", (TextPart(turn.answer),)))
+        reasoned = rationales and turn.rationale
+        text = f"{turn.rationale}\nAnswer: {turn.answer}" if reasoned else turn.answer
+        messages.append(Message("assistant", (TextPart(text),)))
     return tuple(messages)

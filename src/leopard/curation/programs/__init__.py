@@ -1,0 +1,1 @@
+"""Questions as programs over facts: the language, its interpreter, and a second evaluator."""

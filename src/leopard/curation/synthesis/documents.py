@@ -1,0 +1,207 @@
+"""One printed document from one random stream: facts, view, PDF, and what the PDF shows.
+
+A document that is not printed as meant (warnings, clashing or clipped text, text that differs from
+the facts, illegible or oversized pages) is thrown away with its reason. Knows nothing of samples.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from leopard.curation.programs.evaluator import PrintedFacts
+from leopard.curation.synthesis.domains import GENERIC, Amounts, domains, draw_facts
+from leopard.curation.synthesis.facts import FactBase
+from leopard.curation.synthesis.printed import Place, PrintedPage, read_pdf
+from leopard.curation.synthesis.printer import printer
+from leopard.curation.synthesis.settings import SynthSettings
+from leopard.curation.synthesis.theme import Theme, draw_theme
+from leopard.curation.synthesis.values import draw_locale
+from leopard.curation.synthesis.views import Composer, compose, typst_source
+
+X_HEIGHT = 0.47
+"""Height of a lower-case x as a share of the font size, a low value among text fonts."""
+CAP_TO_X = 0.68
+"""Height of a lower-case x as a share of a capital's height."""
+CROP = 364
+"""Side of a crop, in pixels; small pages are made to fit one to four."""
+SHEETS = ((420.0, 595.0), (595.0, 842.0), (612.0, 792.0), (595.0, 842.0), (516.0, 729.0))
+"""A5, A4, letter, A4, B5, in points."""
+SLIDES = ((480.0, 270.0), (640.0, 360.0), (480.0, 360.0))
+SMALL_VIEWS = frozenset({"card", "label", "form", "receipt", "invoice", "kpi", "memo", "letter",
+                         "report", "certificate"})  # fmt: skip
+
+
+class RejectedError(Exception):
+    """A document that is not printed as meant; the message is the reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class PageFormat:
+    """Size of the pages, in points, and the resolution of their reference picture."""
+
+    name: str
+    width: float
+    height: float | None
+    """None where a page is as long as its content."""
+    dpi: float
+    size: float
+    """Body text, in points."""
+
+
+@dataclass(frozen=True)
+class PrintedDocument:
+    """A document and what its PDF shows."""
+
+    facts: FactBase
+    theme: Theme
+    format: PageFormat
+    view: str
+    styles: tuple[str, ...]
+    pdf: bytes
+    pages: tuple[PrintedPage, ...]
+
+    @cached_property
+    def places(self) -> Mapping[str, Place]:
+        """First place of every printed element."""
+        found: dict[str, Place] = {}
+        for page in self.pages:
+            for element, place in page.marks.items():
+                found.setdefault(element, place)
+        return found
+
+    @cached_property
+    def printed(self) -> PrintedFacts:
+        """What the second evaluator may know."""
+        return PrintedFacts(
+            texts={element: place.text for element, place in self.places.items()},
+            pages={element: place.page + 1 for element, place in self.places.items()},
+            full_text=" ".join(page.text for page in self.pages),
+            locale=self.facts.locale.to_dict(),
+        )
+
+
+def make_document(
+    rng: random.Random, settings: SynthSettings, *, held_out: bool, shrink: float = 1.0
+) -> PrintedDocument:
+    """Draw, print and check one document.
+
+    Args:
+        rng: Where all choices come from.
+        settings: What may be drawn.
+        held_out: Whether to use the fonts and styles held out for testing.
+        shrink: Share of the usual amount of content; lower it when pages run over.
+
+    Raises:
+        RejectedError: With the reason.
+    """
+    page_format = _draw_format(rng, settings)
+    names = settings.domains or dict.fromkeys((*domains(), GENERIC), 1.0)
+    domain = rng.choices([*names], [*names.values()])[0]
+    locale = draw_locale(rng, ascii_only=settings.ascii_only)
+    view = "slides" if page_format.name == "slide" else None
+    sections = rng.choices(range(len(settings.section_weights)), settings.section_weights)[0] + 1
+    amounts = _amounts(rng, page_format, shrink, sections)
+    facts = draw_facts(rng, domain, locale, amounts, view)
+    view = _draw_view(rng, facts, page_format)
+    fonts = printer().available(settings.held_out_fonts if held_out else settings.fonts)
+    theme = draw_theme(rng, fonts, page_format.size, page_format.width)
+    composer = Composer(
+        facts, theme, rng, is_narrow=page_format.width / page_format.size < 42, held_out=held_out
+    )
+    drawing = compose(view, composer)
+    pdf, warnings = printer().pdf(
+        typst_source(theme, drawing, page_format.width, page_format.height)
+    )
+    if warnings:
+        raise RejectedError("typst warning")
+    document = PrintedDocument(
+        facts, theme, page_format, view, drawing.styles, pdf, tuple(read_pdf(pdf))
+    )
+    _check(document, settings, len(drawing.bodies))
+    return document
+
+
+def _draw_format(rng: random.Random, settings: SynthSettings) -> PageFormat:
+    weights = settings.pages.model_dump()
+    name = rng.choices([*weights], [*weights.values()])[0]
+    # Small print is at least 0.8 of the body: the body is a little larger than it need be.
+    low, high = settings.min_x_height / 0.9, settings.max_x_height
+    x_height = low + (high - low) * rng.betavariate(1, 2.5)
+    size_px = x_height / X_HEIGHT
+    if name == "small":
+        width_px = rng.choice((rng.uniform(250, CROP), rng.uniform(340, 2 * CROP)))
+        dpi = rng.choice((96.0, 100.0, 110.0, 120.0, 130.0, 144.0))
+        return PageFormat(name, width_px * 72 / dpi, None, dpi, size_px * 72 / dpi)
+    width, height = rng.choice(SLIDES if name == "slide" else SHEETS)
+    size = rng.uniform(13, 18) * width / 480 if name == "slide" else rng.uniform(9, 12.5)
+    fits = name == "sheet" and rng.random() < 0.4  # a page cut below its content
+    return PageFormat(name, width, None if fits else height, round(size_px * 72 / size, 1), size)
+
+
+def _amounts(rng: random.Random, page: PageFormat, shrink: float, sections: int) -> Amounts:
+    """How much content suits a page format."""
+    columns = page.width / page.size
+    if page.name == "small":
+        most = Amounts(rng.randint(3, 9), rng.randint(2, 6), max(1, int(columns / 14)), 1)
+    elif page.name == "slide":
+        most = Amounts(rng.randint(3, 9), rng.randint(3, 6), 4, 2)
+    else:
+        most = Amounts(rng.randint(5, 18), rng.randint(4, 12), rng.randint(2, 6), 2)
+    return Amounts(
+        max(2, int(most.fields * shrink)),
+        max(2, int(most.rows * shrink)),
+        most.columns,
+        most.tables,
+        sections,
+    )
+
+
+def _draw_view(rng: random.Random, facts: FactBase, page: PageFormat) -> str:
+    if page.name == "slide":
+        return "slides"
+    views = [v for v in facts.views if v != "slides" and (page.name != "small" or v in SMALL_VIEWS)]
+    return rng.choice(views or ["report"])
+
+
+def _check(document: PrintedDocument, settings: SynthSettings, num_bodies: int) -> None:
+    pages, dpi = document.pages, document.format.dpi
+    if len(pages) > settings.max_pages:
+        raise RejectedError("too many pages")
+    if len(pages) != num_bodies:
+        raise RejectedError("page runs over")
+    if any(page.num_clipped for page in pages):
+        raise RejectedError("clipped text")
+    if any(page.num_clashes for page in pages):
+        raise RejectedError("clashing text")
+    lowest = min(page.min_text_height for page in pages) * dpi / 72 * CAP_TO_X
+    if math.isinf(lowest):
+        raise RejectedError("nothing marked")
+    if lowest < settings.min_x_height * 0.93:
+        raise RejectedError("illegible text")
+    if document.format.name == "small" and any(not _fits_four_crops(p, dpi) for p in pages):
+        raise RejectedError("too large for four crops")
+    _check_text(document)
+
+
+def _fits_four_crops(page: PrintedPage, dpi: float) -> bool:
+    cols, rows = (math.ceil(side * dpi / 72 / CROP - 0.02) for side in (page.width, page.height))
+    return cols * rows <= 4
+
+
+def _check_text(document: PrintedDocument) -> None:
+    """Every mark must show exactly the text of its fact."""
+    expected = dict(document.facts.elements())
+    for page in document.pages:
+        for element, place in page.marks.items():
+            want, got = "".join(expected[element].split()), "".join(place.text.split())
+            if ".h." in element or element.startswith("s"):
+                # Headers follow the document's letter case and may be repeated in every row.
+                want, got = want.casefold(), got.casefold()
+                if got != want * max(1, len(got) // max(1, len(want))):
+                    raise RejectedError("printed text differs from the fact")
+            elif got != want:
+                raise RejectedError("printed text differs from the fact")

@@ -1,0 +1,140 @@
+"""Fact bases: what a document says, before it is printed.
+
+A fact base has sections (often one a page); a section has labelled fields and tables. Everything
+that can be printed has an element id: `f3` a field's value, `t1.0.2` a cell (table, row, column),
+`t1.0.k` the key of a row, `t1.h.2` a column's header, `s2` a section's title. Knows nothing of
+layout.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+from leopard.curation.synthesis.values import Locale, Value
+
+
+@dataclass(frozen=True, slots=True)
+class FieldSpec:
+    """What is known about a kind of field."""
+
+    name: str
+    labels: tuple[str, ...]
+    """Labels that documents print for it; synonyms of each other."""
+    value: str
+    """Value spec, see `ValueMaker.make`."""
+    questions: tuple[str, ...] = ()
+    """Whole questions that ask for it without naming the label."""
+    sentences: tuple[str, ...] = ()
+    """Sentences that state it, with `{v}` for the value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A labelled value."""
+
+    id: str
+    spec: FieldSpec
+    label: str
+    """The label as printed, without a colon."""
+    value: Value
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a table."""
+
+    label: str
+    group: str = ""
+    """Header above several columns, or empty."""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table of named rows."""
+
+    id: str
+    title: str
+    what: str
+    """What a row is, in the singular: `test`, `city`."""
+    key_label: str
+    keys: tuple[Value, ...]
+    columns: tuple[Column, ...]
+    cells: tuple[tuple[Value, ...], ...]
+    """Values, (row, column)."""
+    is_series: bool = False
+    """Whether the rows are in an order of their own, such as months."""
+
+    def cell_id(self, row: int, column: int) -> str:
+        """Element id of a cell."""
+        return f"{self.id}.{row}.{column}"
+
+    def key_id(self, row: int) -> str:
+        """Element id of a row's key."""
+        return f"{self.id}.{row}.k"
+
+    def header_id(self, column: int) -> str:
+        """Element id of a column's header."""
+        return f"{self.id}.h.{column}"
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A part of a document under one heading."""
+
+    id: str
+    title: str
+    fields: tuple[Field, ...]
+    tables: tuple[Table, ...]
+
+
+@dataclass(frozen=True)
+class FactBase:
+    """All that one document says."""
+
+    domain: str
+    kind: str
+    title: str
+    views: tuple[str, ...]
+    """Views that suit this kind of document."""
+    sections: tuple[Section, ...]
+    locale: Locale
+
+    @cached_property
+    def fields(self) -> dict[str, Field]:
+        """Fields by element id."""
+        return {field.id: field for section in self.sections for field in section.fields}
+
+    @cached_property
+    def tables(self) -> dict[str, Table]:
+        """Tables by id."""
+        return {table.id: table for section in self.sections for table in section.tables}
+
+    @cached_property
+    def section_of(self) -> dict[str, Section]:
+        """Section by the id of a field or table."""
+        parts = {field.id: s for s in self.sections for field in s.fields}
+        return parts | {table.id: s for s in self.sections for table in s.tables}
+
+    def value(self, element: str) -> Value:
+        """The value behind a field, cell or key id."""
+        if element in self.fields:
+            return self.fields[element].value
+        table_id, row, column = element.split(".")
+        table = self.tables[table_id]
+        return table.keys[int(row)] if column == "k" else table.cells[int(row)][int(column)]
+
+    def elements(self) -> Iterator[tuple[str, str]]:
+        """Every element id with the text that it prints."""
+        for section in self.sections:
+            yield section.id, section.title
+            for field in section.fields:
+                yield field.id, field.value.text
+            for table in section.tables:
+                for c, column in enumerate(table.columns):
+                    yield table.header_id(c), column.label
+                for r, key in enumerate(table.keys):
+                    yield table.key_id(r), key.text
+                    for c, cell in enumerate(table.cells[r]):
+                        yield table.cell_id(r, c), cell.text

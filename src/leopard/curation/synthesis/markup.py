@@ -1,0 +1,23 @@
+"""Typst markup that prints data as it is and marks it.
+
+Data never becomes markup: it is passed as a string. A mark is a link with the address `gt:<id>`;
+its annotation in the PDF later gives the boxes of what was printed. Knows nothing of layout.
+"""
+
+from __future__ import annotations
+
+MARK_SCHEME = "gt:"
+
+
+def typst_text(text: str) -> str:
+    """Typst code that prints `text` unchanged; runs of blanks collapse in any typesetter."""
+    clean = " ".join(text.split())
+    escaped = clean.replace("\\", "\\\\").replace('"', '\\"')
+    return f'#text("{escaped}")'
+
+
+def marked(element: str, text: str, body: str | None = None) -> str:
+    """Typst code that prints `text` (or `body`, which shows it) under the mark of an element."""
+    if not text:
+        return ""
+    return f'#link("{MARK_SCHEME}{element}")[{typst_text(text) if body is None else body}]'

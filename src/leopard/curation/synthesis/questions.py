@@ -1,0 +1,539 @@
+"""Questions about a printed document, each a program with a phrasing.
+
+A drawer proposes; `prove` keeps only what the second evaluator reaches from the printed page.
+Knows nothing of files.
+"""
+
+from __future__ import annotations
+
+import random
+import tomllib
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from functools import cache
+from importlib import resources
+from typing import TypeVar
+
+from leopard.curation.programs.evaluator import PrintedFacts, UnprovenError, agrees, evaluate
+from leopard.curation.programs.interpreter import Interpreter, Run, VoidQuestionError
+from leopard.curation.programs.language import (
+    Absent,
+    Compare,
+    Count,
+    Difference,
+    Exists,
+    Expression,
+    Extreme,
+    Keys,
+    Mean,
+    PageOf,
+    PercentChange,
+    Rank,
+    Ratio,
+    Read,
+    Rows,
+    Sum,
+    Total,
+    Trend,
+    Where,
+    to_json,
+)
+from leopard.curation.synthesis.domains import domains
+from leopard.curation.synthesis.facts import FactBase, Field, Section, Table
+from leopard.curation.synthesis.values import Locale, Value, ValueMaker
+
+T = TypeVar("T")
+ORDINALS = ("first", "second", "third", "fourth")
+NOT_ADDITIVE = frozenset(
+    ["age", "rating", "score", "average", "mean", "temp", "price", "rate", "year", "no.", "number", "share", "rank", "growth", "margin", "efficiency", "temperature", "elevation", "altitude", "high", "low", "min", "max", "limit", "per", "each", "stars", "change", "density", "value", "test", "quiz", "exam", "final", "upper", "lower", "ref.", "result", "position", "return", "yield", "depth", "cost", "reading", "math", "ext.", "seats", "stock"],
+)  # fmt: skip
+"""Words in column labels whose values make no sense as a sum."""
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A question that is not yet proven."""
+
+    family: str
+    question: str
+    program: Expression
+    surface: str
+    """Id of the phrasing: `list.index`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Proven:
+    """A question whose answer the printed page bears out."""
+
+    draft: Draft
+    run: Run
+
+
+@dataclass(slots=True)
+class Gate:
+    """Proves drafts; counts what it turned down and why."""
+
+    interpreter: Interpreter
+    printed: PrintedFacts
+    max_answer: int = 10_000
+    """Longest answer, in characters."""
+    rejects: Counter[str] = field(default_factory=Counter)
+
+    def prove(self, draft: Draft) -> Proven | None:
+        """The draft with its answer, or None."""
+        reason, run = self._judge(draft)
+        if run is None:
+            self.rejects[f"question: {reason}"] += 1
+            return None
+        return Proven(draft, run)
+
+    def _judge(self, draft: Draft) -> tuple[str, Run | None]:
+        try:
+            run = self.interpreter.run(draft.program)
+            if len(run.answer) > self.max_answer:
+                return "answer too long", None
+            if any(element not in self.printed.texts for element in run.evidence):
+                return "evidence is not printed", None
+            result = evaluate(to_json(draft.program), self.printed)
+        except VoidQuestionError as error:
+            return str(error), None
+        except UnprovenError:
+            return "not borne out by the page", None
+        if not agrees(run.answer, result, self.printed):
+            return "second evaluator disagrees", None
+        return "", run
+
+
+@cache
+def phrasings() -> Mapping[str, tuple[str, ...]]:
+    """All phrasings by list."""
+    path = resources.files("leopard.curation").joinpath("data/phrasings.toml")
+    return {name: tuple(v) for name, v in tomllib.loads(path.read_text("utf-8")).items()}
+
+
+def plural(noun: str) -> str:
+    """English plural of the nouns in the domain files."""
+    last = noun.split()[-1]
+    irregular = {"person": "people", "species": "species", "country": "countries"}
+    if last in irregular:
+        return noun[: -len(last)] + irregular[last]
+    if last.endswith("y") and last[-2] not in "aeiou":
+        return noun[:-1] + "ies"
+    return noun + ("es" if last.endswith(("s", "sh", "ch", "x")) else "s")
+
+
+class QuestionDrawer:
+    """Proposes questions about one printed document.
+
+    Args:
+        facts: The facts.
+        printed: What is printed: elements that a view left out are never asked for.
+        rng: Where all choices come from.
+    """
+
+    def __init__(self, facts: FactBase, printed: PrintedFacts, rng: random.Random) -> None:
+        self.facts, self.printed, self.rng = facts, printed, rng
+        self.fields = [f for f in facts.fields.values() if f.id in printed.texts]
+        self.tables = [t for t in facts.tables.values() if self._is_printed(t)]
+        self.many_pages = max(printed.pages.values(), default=1) > 1
+        labels = Counter(f.label.lower() for f in self.fields)
+        labels.update(c.label.lower() for t in self.tables for c in t.columns)
+        self._labels = labels
+        self._specs = Counter(f.spec.name for f in self.fields)
+        self._keys = Counter(k.text.lower() for t in self.tables for k in t.keys)
+        self.families: dict[str, Callable[[], Iterator[Draft]]] = {
+            "lookup": self.lookups, "cell": self.cells, "reverse": self.reverses,
+            "count": self.counts, "extreme": self.extremes, "compare": self.compares,
+            "sum": self.sums, "difference": self.differences, "exists": self.existences,
+            "list": self.lists, "trend": self.trends, "rank": self.ranks, "page": self.pages,
+            "cross": self.across_sections,
+            "unanswerable": self.unanswerables,
+        }  # fmt: skip
+
+    # -- wording ---------------------------------------------------------------------------------
+
+    def say(self, phrasing: str, **slots: str) -> tuple[str, str]:
+        """A question from one of the phrasings, and the id of the phrasing."""
+        index = self.rng.randrange(len(phrasings()[phrasing]))
+        text = phrasings()[phrasing][index].format(**slots)
+        return text[0].upper() + text[1:], f"{phrasing}.{index}"
+
+    def name(self, label: str) -> str:
+        """A label as it stands in a question: in lower case half of the time."""
+        if any(c.isupper() for c in label[1:]) or self.rng.random() < 0.5:
+            return label
+        return label[0].lower() + label[1:]
+
+    def where(self, element: str, question: str) -> str:
+        """The question with the place it is about, when a document has several parts."""
+        section = self.facts.section_of.get(element)
+        if section is None or len(self.facts.sections) == 1:
+            return question
+        page = self.printed.pages.get(element)
+        page_is_its_own = (
+            page is not None
+            and sum(self.printed.pages.get(s.id) == page for s in self.facts.sections) == 1
+        )
+        if self.many_pages and page_is_its_own and self.rng.random() < 0.3:
+            places = [f"on page {page}", f"on the {_ordinal(page)} page", f"in image {page}"]
+        else:
+            places = [
+                f"for {section.title}",
+                f"under {section.title}",
+                f"in the part {section.title}",
+            ]
+        place = self.rng.choice(places)
+        if self.rng.random() < 0.5:
+            return f"{place[0].upper()}{place[1:]}: {question}"
+        return f"{question[:-1]} {place}{question[-1]}"
+
+    # -- families --------------------------------------------------------------------------------
+
+    def lookups(self) -> Iterator[Draft]:
+        """Labelled values, asked by label or by a whole question."""
+        for item in self._shuffled(self.fields):
+            whole = item.spec.questions
+            if whole and self._is_only(item) and self.rng.random() < 0.5:
+                index = self.rng.randrange(len(whole))
+                question, surface = whole[index], f"whole.{item.spec.name}.{index}"
+            elif self._labels[item.label.lower()] == 1 or self._is_only(item):
+                if self._labels[item.label.lower()] > len(self.facts.sections):
+                    continue
+                question, surface = self.say("field", k=self.name(item.label))
+            else:
+                continue
+            yield Draft("lookup", self.where(item.id, question), Read(item.id), surface)
+
+    def cells(self) -> Iterator[Draft]:
+        """Cells by row and column."""
+        for table, row, column in self._cells():
+            key = table.keys[row].text
+            c = self.name(table.columns[column].label)
+            question, surface = self.say("cell", c=c, r=key)
+            question = self._in_table(table, question, key)
+            yield Draft("cell", question, Read(table.cell_id(row, column)), surface)
+
+    def reverses(self) -> Iterator[Draft]:
+        """Rows by the value of a cell."""
+        for table, row, column in self._cells():
+            value = table.cells[row][column]
+            slots = self._slots(table, column)
+            question, surface = self.say("reverse", v=value.text, **slots)
+            rows = Rows(table.id, (Where(column, "=", value.text),))
+            if sum(cells[column].text == value.text for cells in table.cells) > 1:
+                continue
+            yield Draft("reverse", self._in_table(table, question), Keys(rows), surface)
+
+    def counts(self) -> Iterator[Draft]:
+        """How many rows there are, or meet a condition."""
+        for table in self._shuffled(self.tables):
+            if self.rng.random() < 0.4:
+                question, surface = self.say("count", w=table.what, ws=plural(table.what))
+                yield Draft(
+                    "count", self._in_table(table, question), Count(Rows(table.id)), surface
+                )
+            for column in self._shuffled(range(len(table.columns))):
+                condition = self._condition(table, column)
+                if condition is None:
+                    continue
+                where, kind, slots = condition
+                question, surface = self.say(f"count_{kind}", **self._slots(table, column), **slots)
+                program = Count(Rows(table.id, (where,)))
+                yield Draft("count", self._in_table(table, question), program, surface)
+
+    def extremes(self) -> Iterator[Draft]:
+        """Highest, lowest and n-th rows or values."""
+        for table, column in self._numeric_columns():
+            highest = self.rng.random() < 0.6
+            want = self.rng.choice(("key", "key", "value"))
+            nth = self.rng.choice((2, 3)) if self.rng.random() < 0.15 else 1
+            phrasing = {
+                ("key", True): "argmax", ("key", False): "argmin",
+                ("value", True): "max", ("value", False): "min",
+            }[want, highest]  # fmt: skip
+            if nth > 1 and len(table.keys) > nth:
+                phrasing, want, highest = "nth_high", "key", True
+            else:
+                nth = 1
+            slots = self._slots(table, column) | {"o": ORDINALS[nth - 1]}
+            question, surface = self.say(phrasing, **slots)
+            program = Extreme(Rows(table.id), column, highest, want, nth)  # type: ignore[arg-type]
+            yield Draft("extreme", self._in_table(table, question), program, surface)
+
+    def compares(self) -> Iterator[Draft]:
+        """Which of two rows has more or less of a column."""
+        for table, column in self._numeric_columns():
+            first, second = self._two_rows(table)
+            greater = self.rng.random() < 0.6
+            a, b = table.keys[first].text, table.keys[second].text
+            phrasing = "compare_more" if greater else "compare_less"
+            question, surface = self.say(phrasing, a=a, b=b, **self._slots(table, column))
+            program = Compare(Read(table.cell_id(first, column)),
+                              Read(table.cell_id(second, column)), a, b, greater)  # fmt: skip
+            yield Draft("compare", self._in_table(table, question, a, b), program, surface)
+
+    def sums(self) -> Iterator[Draft]:
+        """Sums and means of columns, and of two cells."""
+        for table, column in self._numeric_columns():
+            if not _is_additive(table, column):
+                continue
+            slots = self._slots(table, column)
+            kind = self.rng.choice(("sum", "total", "mean"))
+            if kind == "total":
+                first, second = self._two_rows(table)
+                a, b = table.keys[first].text, table.keys[second].text
+                question, surface = self.say("total", a=a, b=b, **slots)
+                program: Expression = Total(Read(table.cell_id(first, column)),
+                                            Read(table.cell_id(second, column)))  # fmt: skip
+                yield Draft("sum", self._in_table(table, question, a, b), program, surface)
+                continue
+            question, surface = self.say(kind, **slots)
+            decimals = table.cells[0][column].decimals + 1
+            rows = Rows(table.id)
+            program = Sum(rows, column) if kind == "sum" else Mean(rows, column, decimals)
+            if kind == "mean":
+                question = f"{question} Round to {_decimals(decimals)}."
+            yield Draft("sum", self._in_table(table, question), program, surface)
+
+    def differences(self) -> Iterator[Draft]:
+        """Differences, ratios and percent changes between two rows."""
+        for table, column in self._numeric_columns():
+            first, second = self._two_rows(table)
+            a, b = table.keys[first].text, table.keys[second].text
+            left, right = (Read(table.cell_id(r, column)) for r in (first, second))
+            kind = self.rng.choice(("difference",) * 4 + ("ratio", "percent"))
+            if kind == "percent" and not table.is_series:
+                kind = "difference"
+            question, surface = self.say(kind, a=a, b=b, **self._slots(table, column))
+            program: Expression = Difference(left, right)
+            if kind != "difference":
+                program = (Ratio if kind == "ratio" else PercentChange)(left, right, 1)
+                question = f"{question} Round to one decimal."
+            yield Draft("difference", self._in_table(table, question, a, b), program, surface)
+
+    def existences(self) -> Iterator[Draft]:
+        """Yes or no: whether a value occurs in a column; as often yes as no."""
+        for table, row, column in self._cells():
+            value = table.cells[row][column].text
+            if self.rng.random() < 0.5:
+                others = {c[column].text for c in table.cells}
+                pool = [c.text for t in self.tables for r in t.cells for c in r
+                        if c.text not in others]  # fmt: skip
+                value = self._similar(table.cells[row][column], others) or (
+                    self.rng.choice(pool) if pool else value
+                )
+            question, surface = self.say("exists", v=value, **self._slots(table, column))
+            program = Exists(Rows(table.id, (Where(column, "=", value),)))
+            yield Draft("exists", self._in_table(table, question), program, surface)
+
+    def lists(self) -> Iterator[Draft]:
+        """All rows that meet a condition."""
+        for table in self._shuffled(self.tables):
+            for column in self._shuffled(range(len(table.columns))):
+                condition = self._condition(table, column)
+                if condition is None or condition[1] == "below":
+                    continue
+                where, kind, slots = condition
+                question, surface = self.say(f"list_{kind}", **self._slots(table, column), **slots)
+                program = Keys(Rows(table.id, (where,)))
+                yield Draft("list", self._in_table(table, question), program, surface)
+
+    def trends(self) -> Iterator[Draft]:
+        """How a series develops."""
+        for table, column in self._numeric_columns():
+            if table.is_series and len(table.keys) > 2:
+                question, surface = self.say("trend", **self._slots(table, column))
+                yield Draft(
+                    "trend", self._in_table(table, question), Trend(table.id, column), surface
+                )
+
+    def ranks(self) -> Iterator[Draft]:
+        """Place of a row by a column."""
+        for table, column in self._numeric_columns():
+            if len(table.keys) < 3:
+                continue
+            row = self.rng.randrange(len(table.keys))
+            key = table.keys[row].text
+            question, surface = self.say("rank", r=key, **self._slots(table, column))
+            program = Rank(table.id, row, column, True)
+            yield Draft("rank", self._in_table(table, question, key), program, surface)
+
+    def pages(self) -> Iterator[Draft]:
+        """On which page a part stands."""
+        for section in self._shuffled(self.facts.sections):
+            if self.many_pages and section.title and section.id in self.printed.pages:
+                fields = [f for f in section.fields if f.id in self.printed.pages]
+                label = fields[0].label if fields else "title"
+                question, surface = self.say("page", s=section.title, k=label)
+                yield Draft("page", question, PageOf(section.id), surface)
+
+    def across_sections(self) -> Iterator[Draft]:
+        """The same field in two parts, compared or subtracted."""
+        if len(self.facts.sections) < 2:
+            return
+        first, second = self.rng.sample(self.facts.sections, 2)
+        pairs = [
+            (f, g)
+            for f in self._numeric_fields(first)
+            for g in self._numeric_fields(second)
+            if f.spec.name == g.spec.name and f.spec.name != "generic"
+        ]
+        for left, right in self._shuffled(pairs):
+            slots = {"k": self.name(left.label), "a": first.title, "b": second.title}
+            if self.rng.random() < 0.5:
+                question, surface = self.say("field_more", **slots)
+                program: Expression = Compare(
+                    Read(left.id), Read(right.id), first.title, second.title, True
+                )
+                yield Draft("compare", question, program, surface)
+            else:
+                question, surface = self.say("field_difference", **slots)
+                yield Draft(
+                    "difference", question, Difference(Read(left.id), Read(right.id)), surface
+                )
+
+    def unanswerables(self) -> Iterator[Draft]:
+        """Fields or rows that are on no page."""
+        maker = ValueMaker(self.rng, self.facts.locale)
+        yield from self._absent_fields()
+        for table in self._shuffled(self.tables):
+            key = self._similar(table.keys[0], set()) or maker.make("person").text
+            column = self.rng.randrange(len(table.columns))
+            question, surface = self.say("cell", c=self.name(table.columns[column].label), r=key)
+            yield Draft("unanswerable", question, Absent((key,)), surface)
+
+    def _absent_fields(self) -> Iterator[Draft]:
+        domain = domains().get(self.facts.domain) or self.rng.choice([*domains().values()])
+        names = {f.spec.name for f in self.facts.fields.values()}
+        missing = [s for s in domain.fields.values() if s.name not in names]
+        for spec in self._shuffled(missing)[:4]:
+            if spec.questions and self.rng.random() < 0.4:
+                question, surface = spec.questions[0], f"whole.{spec.name}.0"
+            else:
+                question, surface = self.say("field", k=self.name(self.rng.choice(spec.labels)))
+            yield Draft("unanswerable", question, Absent(spec.labels), surface)
+
+    # -- parts -----------------------------------------------------------------------------------
+
+    def _is_printed(self, table: Table) -> bool:
+        cells = [table.cell_id(r, c) for r in range(len(table.keys))
+                 for c in range(len(table.columns))]  # fmt: skip
+        return all(cell in self.printed.texts for cell in cells)
+
+    def _is_only(self, item: Field) -> bool:
+        """Whether the field is the only one of its kind in its part."""
+        section = self.facts.section_of[item.id]
+        same = [f for f in section.fields if f.spec.name == item.spec.name
+                or f.label.lower() == item.label.lower()]  # fmt: skip
+        columns = {c.label.lower() for t in self.tables for c in t.columns}
+        return len(same) == 1 and item.label.lower() not in columns
+
+    def _shuffled(self, items: Sequence[T]) -> list[T]:
+        return self.rng.sample([*items], len(items))
+
+    def _cells(self) -> Iterator[tuple[Table, int, int]]:
+        places = [(t, r, c) for t in self.tables for r in range(len(t.keys))
+                  for c in range(len(t.columns))]  # fmt: skip
+        yield from self._shuffled(places)
+
+    def _numeric_columns(self) -> Iterator[tuple[Table, int]]:
+        columns = [(t, c) for t in self.tables for c in range(len(t.columns)) if len(t.keys) > 1
+                   and all(_is_measure(cells[c]) for cells in t.cells)
+                   and "no." not in t.columns[c].label.lower()]  # fmt: skip
+        yield from self._shuffled(columns)
+
+    def _numeric_fields(self, section: Section) -> list[Field]:
+        return [f for f in section.fields if f.id in self.printed.texts and _is_measure(f.value)]
+
+    def _slots(self, table: Table, column: int) -> dict[str, str]:
+        return {
+            "c": self.name(table.columns[column].label),
+            "w": table.what,
+            "ws": plural(table.what),
+            "t": table.title,
+        }
+
+    def _two_rows(self, table: Table) -> tuple[int, int]:
+        if table.is_series:
+            first, second = sorted(self.rng.sample(range(len(table.keys)), 2))
+        else:
+            first, second = self.rng.sample(range(len(table.keys)), 2)
+        return first, second
+
+    def _in_table(self, table: Table, question: str, *keys: str) -> str:
+        """The question with its table named where another table could be meant."""
+        section = self.facts.section_of[table.id]
+        if len(self.facts.sections) > 1:
+            question = self.where(table.id, question)
+        others = [t for t in section.tables if t.id != table.id and t in self.tables]
+        if not others or (keys and all(self._keys[k.lower()] == 1 for k in keys)):
+            return question
+        if self.rng.random() < 0.5:
+            return f"In the table {table.title}: {question}"
+        return f"{question[:-1]} (table {table.title}){question[-1]}"
+
+    def _condition(self, table: Table, column: int) -> tuple[Where, str, dict[str, str]] | None:
+        """A condition that some rows meet: the clause, its kind, and its slots."""
+        values = [cells[column] for cells in table.cells]
+        if all(_is_measure(v) and v.kind != "time" for v in values):
+            above = self.rng.random() < 0.6
+            pivot = self.rng.choice(values)
+            bound = _round_number(pivot, self.rng)
+            slots = {"n": _like(pivot, bound, self.facts.locale)}
+            where = Where(column, ">" if above else "<", str(bound))
+            return where, "above" if above else "below", slots
+        texts = Counter(v.text for v in values)
+        if len(texts) == len(values):
+            return None
+        text = self.rng.choice(list(texts))
+        return Where(column, "=", text), "equal", {"v": text}
+
+    def _similar(self, value: Value, taken: set[str]) -> str | None:
+        """A value of the same kind that is not taken and printed nowhere."""
+        maker = ValueMaker(self.rng, self.facts.locale)
+        spec = {"person": "person", "place": "city", "money": "money 1 900", "percent": "pct 1 99",
+                "number": "int 1 999", "date": "date", "time": "time"}.get(value.kind)  # fmt: skip
+        for _ in range(5):
+            text = maker.make(spec).text if spec else maker.make("words 1 2").text
+            if text not in taken and text.lower() not in self.printed.full_text.lower():
+                return text
+        return None
+
+
+def _ordinal(number: int | None) -> str:
+    words = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth")
+    return words[(number or 1) - 1] if (number or 1) <= len(words) else f"{number}th"
+
+
+def _decimals(count: int) -> str:
+    return "one decimal" if count == 1 else f"{count} decimals"
+
+
+def _is_measure(value: Value) -> bool:
+    return value.kind in ("number", "money", "percent") and value.number is not None
+
+
+def _is_additive(table: Table, column: int) -> bool:
+    words = set(table.columns[column].label.lower().replace("(", " ").split())
+    kinds = {cells[column].kind for cells in table.cells}
+    return not words & NOT_ADDITIVE and kinds <= {"number", "money"}
+
+
+def _round_number(value: Value, rng: random.Random) -> Decimal:
+    """A round number near a value."""
+    number = value.number or Decimal(0)
+    if abs(number) < 10:
+        return number.quantize(Decimal(1))
+    size = number.adjusted() - rng.choice((0, 1))
+    step = Decimal(1).scaleb(max(size, 0))
+    return (number / step).quantize(Decimal(1)) * step
+
+
+def _like(value: Value, bound: Decimal, locale: Locale) -> str:
+    plain = bound.quantize(Decimal(1))
+    if value.kind == "money":
+        return locale.money(plain, 0)
+    text = locale.number(plain, 0)
+    return text + ("%" if value.kind == "percent" else f" {value.unit}" if value.unit else "")

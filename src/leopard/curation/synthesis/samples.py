@@ -1,0 +1,223 @@
+"""Samples from global indices: sample 17 is the same whoever makes it, in whatever shard.
+
+Knows nothing of files or processes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from leopard.curation.programs.interpreter import Interpreter
+from leopard.curation.programs.language import to_json
+from leopard.curation.randomness import share, stream
+from leopard.curation.synthesis.documents import PrintedDocument, RejectedError, make_document
+from leopard.curation.synthesis.printed import Place
+from leopard.curation.synthesis.questions import Draft, Gate, Proven, QuestionDrawer
+from leopard.curation.synthesis.settings import GENERATOR_VERSION, SynthSettings
+from leopard.errors import DataError
+from leopard.schema.samples import (
+    NOT_ANSWERABLE,
+    Evidence,
+    QuestionAnswer,
+    Sample,
+    Split,
+    VectorPage,
+    conversation,
+)
+
+ATTEMPTS = 40
+"""Documents drawn for one sample before giving up; about one in ten is rejected."""
+ONE_IS_ENOUGH = frozenset({"count", "sum", "unanswerable", "list", "exists"})
+"""Families of which most documents get at most one question."""
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """One sample with its PDF."""
+
+    sample: Sample
+    pdf: bytes
+    rejects: Counter[str]
+    """Documents and questions thrown away on the way: reason -> count."""
+
+
+class SampleMaker:
+    """Makes the samples of one set.
+
+    Args:
+        settings: What decides the content.
+        split: Make samples of this split only; by default shares decide, by hash of the index.
+    """
+
+    def __init__(self, settings: SynthSettings, split: Split | None = None) -> None:
+        self.settings, self.split = settings, split
+        self._hash = settings.content_hash
+
+    def split_of(self, index: int) -> Split:
+        """Split of a sample; stays when the set grows."""
+        if self.split is not None:
+            return self.split
+        shares = self.settings.splits
+        point = share("split", self.settings.seed, index) * (
+            shares.train + shares.val + shares.test
+        )
+        if point < shares.test:
+            return "test"
+        return "val" if point < shares.test + shares.val else "train"
+
+    def make(self, index: int) -> Made:
+        """The sample with this global index.
+
+        Raises:
+            DataError: If no document passes; the settings leave no room.
+        """
+        rejects = Counter[str]()
+        split = self.split_of(index)
+        for attempt in range(ATTEMPTS):
+            rng = stream(self._hash, "synth", split, index, attempt)
+            try:
+                document = make_document(
+                    rng,
+                    self.settings,
+                    held_out=split == "test",
+                    shrink=0.85 ** min(attempt, 10),
+                )
+                proven = self._questions(rng, document, rejects)
+            except RejectedError as error:
+                rejects[f"document: {error}"] += 1
+                continue
+            return Made(self._sample(index, split, document, proven), document.pdf, rejects)
+        raise DataError(
+            f"sample {index} of {self.settings.name}: {ATTEMPTS} documents were rejected "
+            f"({dict(rejects)}); widen the settings, for example max_pages or max_answer"
+        )
+
+    def _questions(
+        self, rng: random.Random, document: PrintedDocument, rejects: Counter[str]
+    ) -> list[Proven]:
+        wanted = rng.randint(self.settings.min_turns, self.settings.max_turns)
+        interpreter = Interpreter(document.facts, document.printed.pages)
+        gate = Gate(interpreter, document.printed, self.settings.max_answer)
+        drawer = QuestionDrawer(document.facts, document.printed, rng)
+        proven = list(_draw(rng, drawer, gate, self.settings.families, wanted))
+        rejects.update(gate.rejects)
+        if len(proven) < min(self.settings.min_turns, 3):
+            raise RejectedError("too few questions")
+        return proven
+
+    def _sample(
+        self, index: int, split: Split, document: PrintedDocument, proven: list[Proven]
+    ) -> Sample:
+        name, seed = self.settings.name, self.settings.seed
+        sha256 = hashlib.sha256(document.pdf).hexdigest()
+        qa = tuple(_question_answer(p, document) for p in proven)
+        suffix = "" if self.split is None else f"-{split}"
+        identity = f"{name}-{GENERATOR_VERSION}-{seed}-{index}{suffix}"
+        return Sample(
+            id=identity,
+            doc_id=identity,
+            domain="slide" if document.view == "slides" else "document",
+            task="synth",
+            messages=conversation(len(document.pages), qa, rationales=self.settings.has_rationales),
+            images=tuple(_pages(document, sha256)),
+            qa=qa,
+            provenance={
+                "generator": "synth",
+                "generator_version": GENERATOR_VERSION,
+                "content_hash": self._hash,
+                "seed": seed,
+                "index": index,
+                "facts": document.facts.domain,
+                "kind": document.facts.kind,
+                "view": document.view,
+                "styles": list(document.styles),
+                "font": document.theme.font,
+                "format": document.format.name,
+                "surfaces": [p.draft.surface for p in proven],
+                "locale": document.facts.locale.to_dict(),
+                "fact_source": "synthetic",
+                "renderer": "typst",
+            },
+            quality={"proven": len(qa), "geometry": "no clash, no clipped text"},
+            split=split,
+        )
+
+
+def _draw(
+    rng: random.Random,
+    drawer: QuestionDrawer,
+    gate: Gate,
+    weights: dict[str, float],
+    wanted: int,
+) -> Iterator[Proven]:
+    """Proven questions; families by weight, as far as the document has them."""
+    drafts: dict[str, Iterator[Draft]] = {
+        family: make() for family, make in drawer.families.items() if weights.get(family, 0) > 0
+    }
+    asked: set[str] = set()
+    while wanted and drafts:
+        family = rng.choices([*drafts], [weights[name] for name in drafts])[0]
+        found = _next_proven(drafts[family], gate, asked)
+        if found is None:
+            del drafts[family]
+            continue
+        if family in ONE_IS_ENOUGH and rng.random() < 0.6:
+            del drafts[family]
+        asked.add(found.draft.question.casefold())
+        wanted -= 1
+        yield found
+
+
+def _next_proven(drafts: Iterator[Draft], gate: Gate, asked: set[str]) -> Proven | None:
+    for draft in drafts:
+        if draft.question.casefold() not in asked and (found := gate.prove(draft)):
+            return found
+    return None
+
+
+def _pages(document: PrintedDocument, sha256: str) -> Iterator[VectorPage]:
+    dpi = document.format.dpi
+    for number, page in enumerate(document.pages, 1):
+        yield VectorPage(
+            pdf_ref=sha256,
+            page=number,
+            dpi=dpi,
+            width=max(1, round(page.width * dpi / 72)),
+            height=max(1, round(page.height * dpi / 72)),
+        )
+
+
+def _question_answer(proven: Proven, document: PrintedDocument) -> QuestionAnswer:
+    run = proven.run
+    is_absent = run.kind == "unanswerable"
+    answer = NOT_ANSWERABLE if is_absent else run.answer
+    places = [(element, document.places[element]) for element in run.evidence]
+    evidence = tuple(
+        Evidence(image=place.page, element=element, box=_share(place, document))
+        for element, place in places
+    )
+    return QuestionAnswer(
+        question=proven.draft.question,
+        answer=answer,
+        answer_type=run.kind,  # type: ignore[arg-type]
+        family=proven.draft.family,
+        rationale=" ".join(run.steps),
+        program=to_json(proven.draft.program),
+        evidence=evidence,
+        pages_needed=max(1, len({place.page for _, place in places})),
+    )
+
+
+def _share(place: Place, document: PrintedDocument) -> tuple[float, float, float, float]:
+    """The outline of a place as shares of its page."""
+    box, page = place.outline, document.pages[place.page]
+    return (
+        round(max(box.left, 0) / page.width, 5),
+        round(max(box.top, 0) / page.height, 5),
+        round(min(box.right / page.width, 1), 5),
+        round(min(box.bottom / page.height, 1), 5),
+    )
