@@ -12,7 +12,7 @@ from leopard.evaluation.tasks import PAPER_TASKS, TASK_NAMES, get_task
 from tests.evaluation.fixtures.builders import BUILDERS, build, perfect
 
 FLOORS = {"dude": 1 / 3, "mmlongbench": 0.0, "synthetic": 0.0}
-"""An empty answer is right where a question has no answer and the benchmark takes silence for it."""
+"""DUDE takes silence for "there is no answer"."""
 SIZES = {
     "mpdocvqa": 2,
     "dude": 3,
@@ -108,7 +108,7 @@ def test_empty_run_scores_its_floor(name, loaded):
 @pytest.mark.parametrize("name", TASK_NAMES)
 def test_missing_data_says_where_to_get_it(name, tmp_path):
     with pytest.raises(
-        EvaluationError, match="Get it|Get annotations|Get SROIE|leopard curate|holds none"
+        EvaluationError, match=r"Get it|Get annotations|Get SROIE|leopard curate|holds none"
     ):
         list(get_task(name).samples(tmp_path / "absent" if name != "mirb" else tmp_path))
 

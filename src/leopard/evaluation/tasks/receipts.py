@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 
 from leopard.evaluation.data import IMAGE_SUFFIXES, DataFolder, Record
-from leopard.evaluation.samples import EvalSample
+from leopard.evaluation.samples import EvalSample, ImageSource
 from leopard.evaluation.scorers import anls_rrc, exact, leopard_open
 from leopard.evaluation.task import Task
 
@@ -41,17 +41,19 @@ def records(data: DataFolder) -> Iterator[Record]:
 
 
 def sample(record: Record, data: DataFolder) -> EvalSample:
-    """One receipt, one field."""
-    candidates = record.get("candidates") or [record["images"][0]]
-    image = data.image(*(str(path) for path in candidates))
+    """The receipts a question is about, in the order of the record; mostly one."""
+    if "candidates" in record:
+        images: tuple[ImageSource, ...] = (data.image(*record["candidates"]),)
+    else:
+        images = tuple(data.image(str(path)) for path in record["images"])
     return EvalSample(
         id=str(record["id"]),
-        doc_id=PurePosixPath(image.label).stem,
-        question=f"<image> {record['question']}",
-        images=(image,),
+        doc_id=PurePosixPath(images[0].label).stem,
+        question=str(record["question"]),
+        images=images,
         answers=tuple(str(answer) for answer in record["answers"]),
         source=str(record["_source"]),
-        evidence=(0,),
+        evidence=(0,) if len(images) == 1 else None,
     )
 
 

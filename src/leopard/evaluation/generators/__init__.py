@@ -1,0 +1,1 @@
+"""What answers samples: models, servers, logs and baselines."""
