@@ -29,6 +29,9 @@ UNUSED_TENSORS = re.compile(r"^model\.vision_encoder\.head\.|rotary_emb\.inv_fre
 
 _NAMED_AT_MOST = 5
 
+_HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
+"""Names that are looked up on the hub; anything else is a folder, and never sent anywhere."""
+
 Shape = tuple[int, ...]
 
 
@@ -320,6 +323,11 @@ def load_model(name_or_folder: str | Path, **kwargs: Any) -> PreTrainedModel:
             exactly those that its configuration asks for.
     """
     origin = str(name_or_folder)
+    if not Path(origin).is_dir() and not _HUB_NAME.fullmatch(origin):
+        raise CheckpointError(
+            f"{origin}: there is no such folder; give a folder with config.json and weights, or a "
+            "hub name such as wyu1/Leopard-LLaVA"
+        )
     hub = {
         key: kwargs[key]
         for key in ("revision", "cache_dir", "local_files_only", "token", "subfolder")

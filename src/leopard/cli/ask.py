@@ -1,0 +1,210 @@
+"""`leopard ask`: one question about files, answered on stdout."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from leopard.errors import ConfigError, DocumentError, LeopardError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from leopard.inference.leopard import Answer, Leopard
+    from leopard.schema.generation import SamplingOptions
+    from leopard.schema.pages import Page
+
+BAD_INPUT = 2
+
+
+@dataclass(slots=True)
+class _Read:
+    """What became of the files."""
+
+    pages: list[Page]
+    failures: list[DocumentError]
+    skipped: dict[str, int]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the application."""
+    app.command("ask", no_args_is_help=True)(ask)
+
+
+def ask(
+    words: Annotated[
+        list[str],
+        typer.Argument(
+            metavar='FILE... "QUESTION"', help="Files, folders or globs; question last."
+        ),
+    ],
+    model: Annotated[
+        str | None,
+        typer.Option(help="Model folder, hub name or shipped model. Default: the shipped one."),
+    ] = None,
+    pages: Annotated[str, typer.Option(help="Pages of each document, such as 1-3,7.")] = "",
+    password: Annotated[str | None, typer.Option(help="Password of encrypted PDF files.")] = None,
+    policy: Annotated[
+        str | None, typer.Option(help="How the tile budget is shared: published or fill.")
+    ] = None,
+    max_crops: Annotated[
+        int | None, typer.Option(min=1, help="Most crops, thumbnails and tiles.")
+    ] = None,
+    on_too_many: Annotated[
+        str | None, typer.Option(help="With more pages than crops: error, first or uniform.")
+    ] = None,
+    max_new_tokens: Annotated[int, typer.Option(help="Most tokens of the answer.")] = 128,
+    temperature: Annotated[float, typer.Option(help="0 is greedy; above 0 samples.")] = 0.0,
+    top_p: Annotated[float, typer.Option(help="Sample from the likeliest tokens only.")] = 1.0,
+    seed: Annotated[int, typer.Option(help="Seed of the sampling.")] = 0,
+    instruction: Annotated[
+        str, typer.Option(help="Instruction after the question: none, direct or cot.")
+    ] = "none",
+    device: Annotated[str | None, typer.Option(help="cpu, cuda or mps.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Answer and errors only.")] = False,
+) -> None:
+    """Answer a question about documents and images. The answer streams to stdout."""
+    files, question = _split(words)
+    from leopard.schema.generation import SamplingOptions
+
+    sampling = SamplingOptions(
+        max_new_tokens=max_new_tokens, temperature=temperature, top_p=top_p, seed=seed
+    )
+    settings = {"policy": policy, "max_crops": max_crops, "on_too_many_images": on_too_many}
+    console = _console(quiet)
+    with _status(console, "Loading the model"):
+        leopard = _load(model, device, settings)
+    read = _read_pages(leopard, files, (pages, password), console)
+    if not read.pages:
+        # One line for each file that gave nothing.
+        raise LeopardError("\nleopard: ".join(map(str, read.failures)) or "no page found")
+    for failure in read.failures:
+        typer.echo(f"leopard: {failure}", err=True)
+    answer = _answer(leopard, read, (question, instruction, sampling), console, stream=not as_json)
+    if as_json:
+        typer.echo(json.dumps(_record(answer, question, read), indent=2, ensure_ascii=False))
+    _summarise(answer, read, console)
+    if read.failures:
+        raise typer.Exit(BAD_INPUT)
+
+
+def _split(words: list[str]) -> tuple[list[str], str]:
+    *files, question = words
+    if not files:
+        raise ConfigError(
+            'a file and a question are needed, such as: leopard ask report.pdf "What is the total?"'
+        )
+    if _is_file(question):
+        raise ConfigError(
+            f"{question}: the last argument is the question, and this is a file; put the question "
+            "in quotes after the files"
+        )
+    return files, question
+
+
+def _is_file(text: str) -> bool:
+    try:
+        return Path(text).exists()
+    except (OSError, ValueError):  # longer than a path can be, or a NUL in it
+        return False
+
+
+def _load(model: str | None, device: str | None, settings: dict[str, Any]) -> Leopard:
+    from leopard.inference.leopard import Leopard
+
+    return Leopard.from_pretrained(model, device=device, processor_settings=settings)
+
+
+def _read_pages(
+    leopard: Leopard, files: list[str], reading: tuple[str, str | None], console: Console
+) -> _Read:
+    from leopard.documents import iter_pages
+
+    options = leopard.load_options(pages=reading[0], password=reading[1])
+    with iter_pages(files, options=options, on_error="collect") as stream:
+        found = list(_tracked(stream, len(stream), console))
+    return _Read(found, stream.failures, dict(stream.skipped))
+
+
+def _answer(
+    leopard: Leopard,
+    read: _Read,
+    asked: tuple[str, str, SamplingOptions],
+    console: Console,
+    *,
+    stream: bool,
+) -> Answer:
+    question, instruction, sampling = asked
+    session = leopard.open_pages(read.pages)
+    with _status(console, f"Looking at {len(read.pages)} pages"):
+        pieces = session.stream(question, sampling=sampling, instruction=instruction)
+        first = next(pieces, "")
+    if not stream:
+        return pieces.answer
+    typer.echo(first, nl=False)
+    for piece in pieces:
+        typer.echo(piece, nl=False)
+    typer.echo()
+    return pieces.answer
+
+
+def _record(answer: Answer, question: str, read: _Read) -> dict[str, Any]:
+    failures = [
+        {"source": failure.source, "page": failure.page, "message": str(failure)}
+        for failure in read.failures
+    ]
+    return {
+        "question": question,
+        **answer.to_dict(),
+        "failures": failures,
+        "skipped": read.skipped,
+    }
+
+
+def _summarise(answer: Answer, read: _Read, console: Console) -> None:
+    from rich.markup import escape
+
+    usage = answer.usage
+    console.print(
+        f"{len(answer.pages)} pages, {usage.crops} crops, {usage.prompt_tokens} prompt tokens, "
+        f"{usage.completion_tokens} new tokens, {answer.timings.total_s:.1f} s, {answer.model}",
+        style="dim",
+    )
+    if answer.finish_reason == "length":
+        console.print("The answer was cut at --max-new-tokens.", style="yellow")
+    if answer.dropped_pages:
+        names = ", ".join(page.label for page in answer.dropped_pages[:3])
+        console.print(escape(f"Left out: {len(answer.dropped_pages)} pages ({names} ...)."))
+    for reason, number in read.skipped.items():
+        console.print(escape(f"Skipped: {number} ({reason})."))
+    if read.failures:
+        sources = len({failure.source for failure in read.failures})
+        console.print(f"Failed: {sources} files, see above.", style="red")
+
+
+def _console(quiet: bool) -> Console:
+    from rich.console import Console
+
+    return Console(stderr=True, quiet=quiet, highlight=False, soft_wrap=True)
+
+
+def _status(console: Console, text: str) -> AbstractContextManager[Any]:
+    from contextlib import nullcontext
+
+    return console.status(text) if console.is_terminal and not console.quiet else nullcontext()
+
+
+def _tracked(pages: Iterable[Page], total: int, console: Console) -> Iterable[Page]:
+    from rich.progress import track
+
+    hidden = console.quiet or not console.is_terminal
+    return track(
+        pages, "Reading pages", total=total, console=console, transient=True, disable=hidden
+    )
