@@ -66,3 +66,9 @@ def test_folder_without_weights_is_refused(tmp_path):
     LeopardConfig.from_pretrained(parity.LLAVA_FOLDER).save_pretrained(tmp_path)
     with pytest.raises(CheckpointError, match="no weights"):
         load_model(tmp_path)
+
+
+def test_a_path_that_is_not_there_is_never_looked_up_on_the_hub(tmp_path, monkeypatch):
+    monkeypatch.setattr("transformers.PreTrainedConfig.get_config_dict", pytest.fail)
+    with pytest.raises(CheckpointError, match="no such folder"):
+        load_model(tmp_path / "none")
