@@ -20,4 +20,6 @@ def marked(element: str, text: str, body: str | None = None) -> str:
     """Typst code that prints `text` (or `body`, which shows it) under the mark of an element."""
     if not text:
         return ""
-    return f'#link("{MARK_SCHEME}{element}")[{typst_text(text) if body is None else body}]'
+    link = f'#link("{MARK_SCHEME}{element}")[{typst_text(text) if body is None else body}]'
+    # A code or an address is not broken at its hyphens and dots.
+    return link if " " in text else f"#box[{link}]"

@@ -21,6 +21,8 @@ from leopard.curation.synthesis.markup import MARK_SCHEME
 from leopard.schema.geometry import Box
 
 Boxes = npt.NDArray[np.float64]
+GENERATED_BLANK = "\u2005"
+"""Stands for a blank that PDFium guesses from a gap between glyphs and that nobody printed."""
 HYPHEN_AT_LINE_END = "\x02"
 """What PDFium reports for a hyphen that ends a line."""
 
@@ -116,6 +118,8 @@ def _characters(textpage: Any, height: float) -> tuple[list[str], Boxes]:
     boxes = np.zeros((count, 4))
     for i in range(count):
         char = chr(raw.FPDFText_GetUnicode(handle, i))
+        if char == " " and raw.FPDFText_IsGenerated(handle, i) == 1:
+            char = GENERATED_BLANK
         chars.append("-" if char == HYPHEN_AT_LINE_END else " " if char < " " else char)
         raw.FPDFText_GetCharBox(handle, i, *refs)
         boxes[i] = left.value, height - top.value, right.value, height - bottom.value
@@ -152,13 +156,13 @@ def _text_within(
         slack = 0.3 + 0.05 * (box.bottom - box.top)
         hang = 0.5 + 0.2 * (box.bottom - box.top)
         inside |= (
-            (x >= box.left - 0.5) & (x <= box.right + 0.5)
+            (x >= box.left - 0.1) & (x <= box.right + 0.1)
             & (y >= box.top - slack) & (y <= box.bottom + hang)
         )  # fmt: skip
     hits = np.flatnonzero(inside & visible)
     text, last = "", None
     for i in hits.tolist():
-        if last is not None and not visible[last + 1 : i].all():
+        if last is not None and any(c != GENERATED_BLANK for c in chars[last + 1 : i]):
             text += " "
         text += chars[i]
         last = i
