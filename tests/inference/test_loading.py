@@ -101,3 +101,9 @@ def test_device_and_device_map_exclude_each_other():
 def test_unknown_load_option_is_named(tiny_model_folder):
     with pytest.raises(ConfigError, match="flavour"):
         load_generator(tiny_model_folder, flavour="sweet")
+
+
+def test_folder_that_contradicts_itself_is_listed_as_unusable(published, tmp_path):
+    edit_json(published / "config.json", image_token_index=453)
+    found = list_models((published,), cache_dir=tmp_path / "empty")
+    assert [(i.layout, i.policy) for i in found if i.folder == published] == [("unusable",) * 2]

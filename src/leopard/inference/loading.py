@@ -262,8 +262,7 @@ def _describe(name: str, folder: Path) -> ModelInfo | None:
     numbers = [(torch.Size(shape).numel(), dtype.itemsize) for shape, dtype in layout.values()]
     image_layout, policy = "whole images", "none"
     if kind.name == "leopard":
-        processor = LeopardProcessor.from_pretrained(folder)
-        image_layout, policy = processor.settings.layout, processor.settings.policy
+        image_layout, policy = _input_settings(folder)
     return ModelInfo(
         name=name,
         folder=folder,
@@ -274,6 +273,15 @@ def _describe(name: str, folder: Path) -> ModelInfo | None:
         layout=image_layout,
         policy=policy,
     )
+
+
+def _input_settings(folder: Path) -> tuple[str, str]:
+    """Image layout and allocation policy; `unusable` where the folder contradicts itself."""
+    try:
+        settings = LeopardProcessor.from_pretrained(folder).settings
+    except CheckpointError:
+        return "unusable", "unusable"
+    return settings.layout, settings.policy
 
 
 class _without_progress_bars:  # noqa: N801 - used as a context manager

@@ -18,6 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 from transformers import PreTrainedConfig, PreTrainedModel
+from transformers.modeling_utils import str_to_torch_dtype
 
 from leopard.errors import CheckpointError
 from leopard.model.config import LeopardConfig
@@ -161,8 +162,11 @@ def read_layout(folder: Path) -> dict[str, tuple[Shape, torch.dtype]]:
     Raises:
         CheckpointError: If a file cannot be read, or a tensor of the index is in no file.
     """
-    layout = {name: (tuple(tensor.shape), tensor.dtype) for name, tensor in iter_tensors(folder)}
-    shard = find_shards(folder)[0]
+    shards = find_shards(folder)
+    layout: dict[str, tuple[Shape, torch.dtype]] = {}
+    for shard in shards:
+        layout.update(_shard_layout(shard))
+    shard = shards[0]
     index = folder / f"{shard.name.split('-')[0].split('.')[0]}{shard.suffix}.index.json"
     if index.exists():
         promised = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
@@ -183,6 +187,21 @@ def iter_tensors(folder: Path) -> Iterator[tuple[str, Tensor]]:
     """
     for shard in find_shards(folder):
         yield from _iter_shard(shard)
+
+
+def _shard_layout(shard: Path) -> dict[str, tuple[Shape, torch.dtype]]:
+    """Shapes and types in one file; of safetensors only the header is read."""
+    if shard.suffix != ".safetensors":
+        return {name: (tuple(tensor.shape), tensor.dtype) for name, tensor in _iter_shard(shard)}
+    try:
+        with safe_open(shard, framework="pt") as file:
+            slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
+            return {
+                name: (tuple(part.get_shape()), str_to_torch_dtype[part.get_dtype()])
+                for name, part in slices.items()
+            }
+    except SafetensorError as error:
+        raise CheckpointError(f"{shard}: damaged ({error}); download it again") from error
 
 
 def _iter_shard(shard: Path) -> Iterator[tuple[str, Tensor]]:
