@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from leopard.curation.programs.evaluator import PrintedFacts
+from leopard.curation.randomness import stream
 from leopard.curation.synthesis.domains import GENERIC, Amounts, domains, draw_facts
 from leopard.curation.synthesis.facts import FactBase
 from leopard.curation.synthesis.printed import Place, PrintedPage, read_pdf
@@ -52,17 +53,34 @@ class PageFormat:
     """Body text, in points."""
 
 
-@dataclass(frozen=True)
-class PrintedDocument:
-    """A document and what its PDF shows."""
+@dataclass(frozen=True, slots=True)
+class Blueprint:
+    """What a document says and how it is to look, before it is printed."""
 
     facts: FactBase
     theme: Theme
     format: PageFormat
     view: str
+    held_out: bool
+    """Whether styles held out for testing may be used."""
+    layout_seed: int
+
+
+@dataclass(frozen=True)
+class PrintedDocument:
+    """A document and what its PDF shows."""
+
+    blueprint: Blueprint
     styles: tuple[str, ...]
     pdf: bytes
     pages: tuple[PrintedPage, ...]
+    num_bodies: int
+    """Pages that the view meant to make."""
+
+    @property
+    def facts(self) -> FactBase:
+        """What the document says."""
+        return self.blueprint.facts
 
     @cached_property
     def places(self) -> Mapping[str, Place]:
@@ -98,6 +116,16 @@ def make_document(
     Raises:
         RejectedError: With the reason.
     """
+    blueprint = draw_blueprint(rng, settings, held_out=held_out, shrink=shrink)
+    document = print_blueprint(blueprint)
+    check_document(document, blueprint.facts, settings)
+    return document
+
+
+def draw_blueprint(
+    rng: random.Random, settings: SynthSettings, *, held_out: bool, shrink: float = 1.0
+) -> Blueprint:
+    """Everything that decides how a document looks and what it says; see `make_document`."""
     page_format = _draw_format(rng, settings)
     names = settings.domains or dict.fromkeys((*domains(), GENERIC), 1.0)
     domain = rng.choices([*names], [*names.values()])[0]
@@ -109,20 +137,29 @@ def make_document(
     view = _draw_view(rng, facts, page_format)
     fonts = printer().available(settings.held_out_fonts if held_out else settings.fonts)
     theme = draw_theme(rng, fonts, page_format.size, page_format.width)
+    return Blueprint(facts, theme, page_format, view, held_out, rng.getrandbits(64))
+
+
+def print_blueprint(blueprint: Blueprint) -> PrintedDocument:
+    """Print a blueprint and read the pages back; the same blueprint gives the same bytes.
+
+    Raises:
+        RejectedError: If the typesetter warns, for example of a missing font.
+    """
+    page = blueprint.format
     composer = Composer(
-        facts, theme, rng, is_narrow=page_format.width / page_format.size < 42, held_out=held_out
+        blueprint.facts,
+        blueprint.theme,
+        stream("layout", blueprint.layout_seed),
+        is_narrow=page.width / page.size < 42,
+        held_out=blueprint.held_out,
     )
-    drawing = compose(view, composer)
-    pdf, warnings = printer().pdf(
-        typst_source(theme, drawing, page_format.width, page_format.height)
-    )
+    drawing = compose(blueprint.view, composer)
+    pdf, warnings = printer().pdf(typst_source(blueprint.theme, drawing, page.width, page.height))
     if warnings:
         raise RejectedError("typst warning")
-    document = PrintedDocument(
-        facts, theme, page_format, view, drawing.styles, pdf, tuple(read_pdf(pdf))
-    )
-    _check(document, settings, len(drawing.bodies))
-    return document
+    pages = tuple(read_pdf(pdf))
+    return PrintedDocument(blueprint, drawing.styles, pdf, pages, len(drawing.bodies))
 
 
 def _draw_format(rng: random.Random, settings: SynthSettings) -> PageFormat:
@@ -167,11 +204,17 @@ def _draw_view(rng: random.Random, facts: FactBase, page: PageFormat) -> str:
     return rng.choice(views or ["report"])
 
 
-def _check(document: PrintedDocument, settings: SynthSettings, num_bodies: int) -> None:
-    pages, dpi = document.pages, document.format.dpi
+def check_document(document: PrintedDocument, facts: FactBase, settings: SynthSettings) -> None:
+    """Check that the pages are legible and show exactly the facts.
+
+    Raises:
+        RejectedError: With the first reason found.
+    """
+    page_format = document.blueprint.format
+    pages, dpi = document.pages, page_format.dpi
     if len(pages) > settings.max_pages:
         raise RejectedError("too many pages")
-    if len(pages) != num_bodies:
+    if len(pages) != document.num_bodies:
         raise RejectedError("page runs over")
     if any(page.num_clipped for page in pages):
         raise RejectedError("clipped text")
@@ -182,9 +225,9 @@ def _check(document: PrintedDocument, settings: SynthSettings, num_bodies: int) 
         raise RejectedError("nothing marked")
     if lowest < settings.min_x_height * 0.93:
         raise RejectedError("illegible text")
-    if document.format.name == "small" and any(not _fits_four_crops(p, dpi) for p in pages):
+    if page_format.name == "small" and any(not _fits_four_crops(p, dpi) for p in pages):
         raise RejectedError("too large for four crops")
-    _check_text(document)
+    _check_text(document, facts)
 
 
 def _fits_four_crops(page: PrintedPage, dpi: float) -> bool:
@@ -192,9 +235,9 @@ def _fits_four_crops(page: PrintedPage, dpi: float) -> bool:
     return cols * rows <= 4
 
 
-def _check_text(document: PrintedDocument) -> None:
+def _check_text(document: PrintedDocument, facts: FactBase) -> None:
     """Every mark must show exactly the text of its fact."""
-    expected = dict(document.facts.elements())
+    expected = dict(facts.elements())
     for page in document.pages:
         for element, place in page.marks.items():
             want, got = "".join(expected[element].split()), "".join(place.text.split())

@@ -46,9 +46,13 @@ from leopard.curation.synthesis.values import Locale, Value, ValueMaker
 
 T = TypeVar("T")
 ORDINALS = ("first", "second", "third", "fourth")
-NOT_ADDITIVE = frozenset(
-    ["age", "rating", "score", "average", "mean", "temp", "price", "rate", "year", "no.", "number", "share", "rank", "growth", "margin", "efficiency", "temperature", "elevation", "altitude", "high", "low", "min", "max", "limit", "per", "each", "stars", "change", "density", "value", "test", "quiz", "exam", "final", "upper", "lower", "ref.", "result", "position", "return", "yield", "depth", "cost", "reading", "math", "ext.", "seats", "stock"],
-)  # fmt: skip
+_NOT_ADDITIVE_WORDS = (
+    "age rating score average mean temp price rate year no. number share rank growth margin",
+    "efficiency temperature elevation altitude high low min max limit per each stars change",
+    "density value test quiz exam final upper lower ref. result position return yield depth",
+    "cost reading math ext. seats stock",
+)
+NOT_ADDITIVE = frozenset(word for line in _NOT_ADDITIVE_WORDS for word in line.split())
 """Words in column labels whose values make no sense as a sum."""
 
 

@@ -114,13 +114,14 @@ class SampleMaker:
     ) -> Sample:
         name, seed = self.settings.name, self.settings.seed
         sha256 = hashlib.sha256(document.pdf).hexdigest()
+        blueprint = document.blueprint
         qa = tuple(_question_answer(p, document) for p in proven)
         suffix = "" if self.split is None else f"-{split}"
         identity = f"{name}-{GENERATOR_VERSION}-{seed}-{index}{suffix}"
         return Sample(
             id=identity,
             doc_id=identity,
-            domain="slide" if document.view == "slides" else "document",
+            domain="slide" if blueprint.view == "slides" else "document",
             task="synth",
             messages=conversation(len(document.pages), qa, rationales=self.settings.has_rationales),
             images=tuple(_pages(document, sha256)),
@@ -133,10 +134,10 @@ class SampleMaker:
                 "index": index,
                 "facts": document.facts.domain,
                 "kind": document.facts.kind,
-                "view": document.view,
+                "view": blueprint.view,
                 "styles": list(document.styles),
-                "font": document.theme.font,
-                "format": document.format.name,
+                "font": blueprint.theme.font,
+                "format": blueprint.format.name,
                 "surfaces": [p.draft.surface for p in proven],
                 "locale": document.facts.locale.to_dict(),
                 "fact_source": "synthetic",
@@ -180,7 +181,7 @@ def _next_proven(drafts: Iterator[Draft], gate: Gate, asked: set[str]) -> Proven
 
 
 def _pages(document: PrintedDocument, sha256: str) -> Iterator[VectorPage]:
-    dpi = document.format.dpi
+    dpi = document.blueprint.format.dpi
     for number, page in enumerate(document.pages, 1):
         yield VectorPage(
             pdf_ref=sha256,

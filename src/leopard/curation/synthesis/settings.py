@@ -17,7 +17,7 @@ from leopard.curation.synthesis.theme import HELD_OUT_FONTS, TRAIN_FONTS
 from leopard.errors import ConfigError
 from leopard.schema.rows import canonical_json
 
-GENERATOR_VERSION = 1
+GENERATOR_VERSION = 2
 """Raised whenever the same settings would give other samples."""
 
 

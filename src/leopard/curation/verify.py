@@ -1,0 +1,118 @@
+"""Second proof of finished samples: from the stored PDF and the stored program alone.
+
+Each answer is computed again on the text that the PDF shows today; evidence boxes must lie where
+the marks are. Knows nothing of how samples were made.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from leopard.curation.programs.evaluator import PrintedFacts, UnprovenError, agrees, evaluate
+from leopard.curation.synthesis.printed import Place, PrintedPage, read_pdf
+from leopard.errors import DataError
+from leopard.schema.samples import NOT_ANSWERABLE, QuestionAnswer, Sample, VectorPage
+from leopard.schema.shards import PdfTable, check_shard, iter_samples, shard_paths
+
+BOX_TOLERANCE = 1e-3
+"""Largest shift of an evidence box, as a share of the page."""
+
+
+@dataclass(slots=True)
+class Verdict:
+    """What a verification found."""
+
+    num_samples: int = 0
+    num_questions: int = 0
+    num_unverifiable: int = 0
+    """Questions without a program, such as converted ones."""
+    errors: Counter[str] = field(default_factory=Counter)
+    """What is wrong -> how often."""
+    examples: list[str] = field(default_factory=list)
+    """The first errors, one line each."""
+
+    def add(self, sample: Sample, problem: str, detail: str) -> None:
+        """Note one error."""
+        self.errors[problem] += 1
+        if len(self.examples) < 20:
+            self.examples.append(f"{sample.id}: {problem}: {detail}")
+
+
+def verify_folder(folder: Path) -> Verdict:
+    """Verify every sample of a folder of shards, checksums included.
+
+    Raises:
+        DataError: If a file differs from its checksum.
+    """
+    verdict = Verdict()
+    for shard in shard_paths(folder):
+        check_shard(shard)
+        pdfs = PdfTable(shard)
+        for sample in iter_samples(shard):
+            verify_sample(sample, pdfs, verdict)
+    return verdict
+
+
+def verify_sample(sample: Sample, pdfs: PdfTable | Mapping[str, bytes], verdict: Verdict) -> None:
+    """Verify one sample; what is wrong goes into the verdict."""
+    verdict.num_samples += 1
+    pages = [image for image in sample.images if isinstance(image, VectorPage)]
+    locale = sample.provenance.get("locale")
+    if not pages or locale is None:
+        verdict.num_questions += len(sample.qa)
+        verdict.num_unverifiable += len(sample.qa)
+        return
+    read = {ref: read_pdf(_pdf(pdfs, ref)) for ref in {page.pdf_ref for page in pages}}
+    shown = [read[page.pdf_ref][page.page - 1] for page in pages]
+    printed = printed_facts(shown, locale)
+    for qa in sample.qa:
+        verdict.num_questions += 1
+        if qa.program is None:
+            verdict.num_unverifiable += 1
+            continue
+        problem = _judge(qa, printed, shown)
+        if problem:
+            verdict.add(sample, problem, f"{qa.question} -> {qa.answer}")
+
+
+def printed_facts(pages: list[PrintedPage], locale: Mapping[str, object]) -> PrintedFacts:
+    """What the pages of one sample show, first place of each element."""
+    places: dict[str, tuple[int, Place]] = {}
+    for number, page in enumerate(pages, 1):
+        for element, place in page.marks.items():
+            places.setdefault(element, (number, place))
+    return PrintedFacts(
+        texts={element: place.text for element, (_, place) in places.items()},
+        pages={element: number for element, (number, _) in places.items()},
+        full_text=" ".join(page.text for page in pages),
+        locale=locale,
+    )
+
+
+def _pdf(pdfs: PdfTable | Mapping[str, bytes], ref: str) -> bytes:
+    return pdfs.read(ref) if isinstance(pdfs, PdfTable) else pdfs[ref]
+
+
+def _judge(qa: QuestionAnswer, printed: PrintedFacts, pages: list[PrintedPage]) -> str:
+    """What is wrong with one question; empty if nothing."""
+    assert qa.program is not None
+    try:
+        result = evaluate(qa.program, printed)
+    except (UnprovenError, DataError) as error:
+        return f"not borne out by the page ({type(error).__name__})"
+    wanted = "" if qa.answer == NOT_ANSWERABLE else qa.answer
+    if not agrees(wanted, result, printed):
+        return "the answer is wrong"
+    for evidence in qa.evidence:
+        place = pages[evidence.image].marks.get(evidence.element)
+        if place is None:
+            return "evidence is on another page"
+        box, page = place.outline, pages[evidence.image]
+        now = (box.left / page.width, box.top / page.height,
+               box.right / page.width, box.bottom / page.height)  # fmt: skip
+        if any(abs(a - b) > BOX_TOLERANCE for a, b in zip(now, evidence.box, strict=True)):
+            return "an evidence box has moved"
+    return ""
