@@ -226,3 +226,31 @@ def test_placeholders_are_never_written(generator):
     for _ in generator.run([row]):
         pass
     assert 456 not in row.tokens
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_small_reading_encoder_and_other_number_types_answer(dtype, shared):
+    from leopard.model import LeopardConfig
+    from leopard.model.dummy import build_dummy
+    from leopard.model.reader import LeopardReaderConfig
+
+    reader = LeopardReaderConfig(
+        image_size=56,
+        patch_size=28,
+        hidden_size=16,
+        conv_channels=8,
+        num_conv_blocks=1,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+    )
+    config = LeopardConfig(
+        vision_config=reader,
+        text_config=shared.model.config.text_config,
+        image_token_id=456,
+        shuffle_factor=1,
+    )
+    generator = LocalGenerator(build_dummy(config, dtype=dtype), shared.processor)
+    request = ask("What?", 1)
+    first, second = generator.generate([request])[0], generator.generate([request])[0]
+    assert first.text == second.text
+    assert first.usage.visual_tokens > 0
