@@ -170,6 +170,7 @@ def test_real_document_becomes_pages(document: Path) -> None:
     assert np.asarray(page.image).min() < 100
 
 
+@pytest.mark.slow
 @real
 def test_real_damaged_document_is_an_error(tmp_path: Path) -> None:
     content = bytearray(odt())
@@ -203,6 +204,7 @@ def picture_server() -> Iterator[tuple[str, list[str]]]:
     server.server_close()
 
 
+@pytest.mark.slow
 @real
 def test_real_document_does_not_reach_the_network(
     tmp_path: Path, picture_server: tuple[str, list[str]]
