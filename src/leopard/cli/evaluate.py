@@ -1,0 +1,368 @@
+"""`leopard evaluate`: score a model on a benchmark, score again, compare, report.
+
+Puts tasks, generators and reports together; holds no logic of its own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from leopard.errors import ConfigError
+
+if TYPE_CHECKING:
+    from leopard.evaluation.encoding import Encoding
+    from leopard.evaluation.runner import RunCounts, RunSettings, Subject
+    from leopard.schema.generation import Generator
+
+BASELINES = ("random", "majority", "ocr")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the application."""
+    group = typer.Typer(
+        no_args_is_help=True, help="Score a model on benchmarks; compare and report runs."
+    )
+    group.command("run")(run)
+    group.command("list")(list_tasks)
+    group.command("rescore")(rescore)
+    group.command("compare")(compare)
+    group.command("report")(report)
+    group.command("leaderboard")(leaderboard)
+    app.add_typer(group, name="evaluate")
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Choice:
+    """Which model was asked for."""
+
+    model: str | None
+    policy: str | None
+    max_crops: int | None
+    on_too_many: str | None
+    server: str | None
+    server_model: str | None
+    api_key_env: str
+    concurrency: int
+    replay: Path | None
+    baseline: str | None
+    batch_size: int
+
+
+def run(
+    task: Annotated[str, typer.Argument(help="Task; see `leopard evaluate list`.")],
+    data: Annotated[Path, typer.Argument(help="Your copy of the data: a folder or a zip.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the run.")],
+    model: Annotated[
+        str | None, typer.Option("--model", "-m", help="Folder or name; default: the shipped one.")
+    ] = None,
+    policy: Annotated[str | None, typer.Option(help="published or fill.")] = None,
+    max_crops: Annotated[int | None, typer.Option(min=1, help="Most crops.")] = None,
+    on_too_many: Annotated[
+        str | None, typer.Option(help="With more images than crops: error, first or uniform.")
+    ] = None,
+    server: Annotated[
+        str | None, typer.Option(help="OpenAI-compatible server, such as http://host:8000/v1.")
+    ] = None,
+    server_model: Annotated[str | None, typer.Option(help="Name of the server's model.")] = None,
+    api_key_env: Annotated[
+        str, typer.Option(help="Environment variable that holds the server's key.")
+    ] = "OPENAI_API_KEY",
+    concurrency: Annotated[int, typer.Option(min=1, help="Requests in flight.")] = 8,
+    replay: Annotated[
+        Path | None, typer.Option(help="Answers from the log of an earlier run.")
+    ] = None,
+    baseline: Annotated[
+        str | None, typer.Option(help=f"Instead of a model: {', '.join(BASELINES)}.")
+    ] = None,
+    view: Annotated[
+        str,
+        typer.Option(
+            help="What is shown: full, blind, question-only, first-page, shuffled, oracle."
+        ),
+    ] = "full",
+    preset: Annotated[str, typer.Option(help="Instruction: direct, cot or none.")] = "direct",
+    ask_pages: Annotated[
+        bool, typer.Option("--ask-pages", help="Ask for the evidence pages too.")
+    ] = False,
+    max_new_tokens: Annotated[int, typer.Option(min=1)] = 128,
+    batch_size: Annotated[int, typer.Option(min=1)] = 8,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many.")] = None,
+    rank: Annotated[int, typer.Option(help="Number of this worker, from 0.")] = 0,
+    world: Annotated[int, typer.Option(help="Number of workers that share the samples.")] = 1,
+    cache: Annotated[Path | None, typer.Option(help="Folder of answers to use again.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
+) -> None:
+    """Score a model on a task. A run that was interrupted goes on with the same command."""
+    from leopard.evaluation.runner import RunSettings
+
+    settings = RunSettings(
+        preset=preset,
+        view=view,
+        ask_pages=ask_pages,
+        max_new_tokens=max_new_tokens,
+        batch_size=batch_size,
+        limit=limit,
+        rank=rank,
+        world=world,
+    )
+    choice = _Choice(
+        model=model,
+        policy=policy,
+        max_crops=max_crops,
+        on_too_many=on_too_many,
+        server=server,
+        server_model=server_model,
+        api_key_env=api_key_env,
+        concurrency=concurrency,
+        replay=replay,
+        baseline=baseline,
+        batch_size=batch_size,
+    )
+    counts = _run(task, data, out, choice, settings, cache, quiet)
+    typer.echo(
+        f"{counts.asked} samples asked, {counts.done_before} done before, {counts.failed} failed, "
+        f"{counts.broken} could not be built",
+        err=True,
+    )
+    if rank == 0 or world == 1:
+        _print_scores(out)
+
+
+def _run(
+    name: str,
+    data: Path,
+    out: Path,
+    choice: _Choice,
+    settings: RunSettings,
+    cache: Path | None,
+    quiet: bool,
+) -> RunCounts:
+    from leopard.evaluation.cache import AnswerCache
+    from leopard.evaluation.runner import run as run_task
+    from leopard.evaluation.tasks import get_task
+
+    task = get_task(name)
+    answers = AnswerCache(cache) if cache else None
+    subject = _subject(choice, name, data, answers)
+    if quiet:
+        return run_task(task, data, subject, out, settings)
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        row = bar.add_task(task.title, total=None)
+        show: Callable[[int, int], None] = lambda done, total: bar.update(  # noqa: E731
+            row, completed=done, total=total
+        )
+        return run_task(task, data, subject, out, settings, show)
+
+
+def _subject(choice: _Choice, task: str, data: Path, cache: Any) -> Subject:
+    from leopard.evaluation.generators.base import ModelResponder
+    from leopard.evaluation.runner import Subject
+
+    _check_choice(choice)
+    if choice.replay is not None:
+        from leopard.evaluation.generators.replay import ReplayResponder
+
+        return Subject(responder=ReplayResponder(choice.replay))
+    if choice.baseline is not None:
+        return Subject(responder=_baseline(choice, task, data), cache=cache)
+    if choice.server is not None:
+        server = _server(choice)
+        return Subject(responder=ModelResponder(server, server.fingerprint), cache=cache)
+    generator, encoding, fingerprint = _local(choice)
+    responder = ModelResponder(generator, fingerprint)
+    return Subject(responder=responder, encoding=encoding, cache=cache)
+
+
+def _check_choice(choice: _Choice) -> None:
+    given = {"--replay": choice.replay, "--model": choice.model, "--baseline": choice.baseline}
+    # A server may read for the OCR baseline, so the two go together.
+    if choice.baseline != "ocr":
+        given["--server"] = choice.server
+    named = [name for name, value in given.items() if value is not None]
+    if len(named) > 1:
+        raise ConfigError(f"{' and '.join(named)} are given; give one of them")
+    if choice.baseline is not None and choice.baseline not in BASELINES:
+        raise ConfigError(
+            f"baseline {choice.baseline!r} is unknown; use one of {', '.join(BASELINES)}, or "
+            "--view for baselines of a model"
+        )
+
+
+def _server(choice: _Choice) -> Any:
+    from leopard.evaluation.generators.openai_server import OpenAIGenerator, ServerOptions
+
+    if not choice.server_model:
+        raise ConfigError("--server needs --server-model, the name the server knows the model by")
+    return OpenAIGenerator(
+        ServerOptions(
+            base_url=str(choice.server),
+            model=choice.server_model,
+            api_key=os.environ.get(choice.api_key_env, ""),
+            concurrency=choice.concurrency,
+        )
+    )
+
+
+def _baseline(choice: _Choice, task: str, data: Path) -> Any:
+    from leopard.evaluation.generators.baselines import MajorityResponder, RandomResponder
+    from leopard.evaluation.generators.ocr import OCRResponder, rapid_reader
+    from leopard.evaluation.runner import load_samples
+    from leopard.evaluation.tasks import get_task
+
+    if choice.baseline == "ocr":
+        return OCRResponder(rapid_reader(), _server(choice) if choice.server else None)
+    samples = load_samples(get_task(task), data)
+    return (RandomResponder if choice.baseline == "random" else MajorityResponder)(samples)
+
+
+def _local(choice: _Choice) -> tuple[Generator, Encoding | None, str]:
+    """A model in this process, how it encodes images, and a hash of its weights."""
+    from leopard.inference.engine import EngineOptions
+    from leopard.inference.loading import load_generator, resolve_model
+
+    settings = {
+        "policy": choice.policy,
+        "max_crops": choice.max_crops,
+        "on_too_many_images": choice.on_too_many,
+    }
+    generator = load_generator(
+        choice.model,
+        options=EngineOptions(max_batch_size=choice.batch_size),
+        processor_settings=settings,
+    )
+    origin = Path(resolve_model(choice.model))
+    return generator, _encoding(generator.processor), _weights_hash(origin, generator)
+
+
+def _encoding(processor: Any) -> Encoding | None:
+    """How a Leopard processor shares its crops; other processors have no such plan."""
+    from leopard.evaluation.encoding import Encoding
+    from leopard.processor.settings import ProcessorSettings
+
+    settings = getattr(processor, "settings", None)
+    if not isinstance(settings, ProcessorSettings):
+        return None
+    return Encoding(
+        geometry=settings.geometry,
+        max_crops=settings.max_crops,
+        policy=settings.policy,
+        layout=settings.layout,
+        on_too_many_images=settings.on_too_many_images,
+    )
+
+
+def _weights_hash(folder: Path, generator: Any) -> str:
+    """SHA-256 of the checkpoint's files, or of the loaded tensors where there is no folder."""
+    digest = hashlib.sha256()
+    if folder.is_dir():
+        for file in sorted([*folder.glob("*.safetensors"), *folder.glob("*.json")]):
+            digest.update(file.name.encode())
+            with file.open("rb") as stream:
+                while block := stream.read(1 << 22):
+                    digest.update(block)
+    else:
+        for name, tensor in sorted(generator.model.state_dict().items()):
+            digest.update(name.encode())
+            digest.update(tensor.detach().cpu().contiguous().view(-1).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _print_scores(folder: Path) -> None:
+    from leopard.evaluation.report.pages import load_run, markdown
+
+    typer.echo(markdown([load_run(folder)]))
+
+
+def list_tasks() -> None:
+    """Tasks, their scorers, and where to get their data."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from leopard.evaluation.tasks import TASK_NAMES, get_task
+
+    table = Table("task", "benchmark", "scorers", "files and source", show_lines=True)
+    for name in TASK_NAMES:
+        task = get_task(name)
+        files = f"{task.expects}. {task.where}"
+        table.add_row(name, f"{task.title} ({task.split})", ", ".join(task.scorers), files)
+    Console().print(table)
+
+
+def rescore(
+    run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run.")],
+) -> None:
+    """Make all scores of a run again from the recorded responses; needs neither model nor data."""
+    from leopard.evaluation.records import read_manifest, read_records, write_merged
+    from leopard.evaluation.scoring import rescored
+    from leopard.evaluation.tasks import get_task
+
+    task = get_task(str(read_manifest(run_folder)["task"]))
+    records = read_records(run_folder)
+    fresh = rescored(task, records)
+    changed = sum(a["scores"] != b["scores"] for a, b in zip(records, fresh, strict=True))
+    write_merged(run_folder, fresh)
+    typer.echo(f"{changed} of {len(fresh)} samples score differently now", err=True)
+    _print_scores(run_folder)
+
+
+def compare(
+    first: Annotated[Path, typer.Argument(help="Folder of run A.")],
+    second: Annotated[Path, typer.Argument(help="Folder of run B.")],
+) -> None:
+    """Compare two runs on the same samples: difference, interval over documents, sign test."""
+    from leopard.evaluation.report.pages import load_run
+    from leopard.evaluation.statistics import compare as compare_records
+
+    ours, theirs = load_run(first), load_run(second)
+    if ours.task.name != theirs.task.name:
+        raise ConfigError(
+            f"the runs are of {ours.task.name} and {theirs.task.name}; compare runs of one task"
+        )
+    typer.echo(f"A: {ours.manifest['model']} ({first})\nB: {theirs.manifest['model']} ({second})\n")
+    typer.echo("| scorer | A | B | B - A | 95 % interval | better | worse | p |")
+    typer.echo("|---|--:|--:|--:|---|--:|--:|--:|")
+    other_images = 0
+    for name in ours.task.scorers:
+        found = compare_records(ours.task, ours.records, theirs.records, name)
+        gap = found.difference
+        other_images = found.other_images
+        typer.echo(
+            f"| {name} | {100 * found.first:.2f} | {100 * found.second:.2f} | "
+            f"{100 * gap.value:+.2f} | {100 * gap.low:+.2f} to {100 * gap.high:+.2f} | "
+            f"{found.better} | {found.worse} | {found.p_value:.3f} |"
+        )
+    if other_images:
+        typer.echo(f"\n{other_images} samples were shown other images in the two runs.")
+
+
+def report(
+    run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run.")],
+    data: Annotated[Path | None, typer.Option(help="Your copy, if it has moved.")] = None,
+    gallery: Annotated[int, typer.Option(min=0, help="Most samples in the gallery.")] = 60,
+    out: Annotated[Path | None, typer.Option(help="Folder to write to; default: RUN.")] = None,
+) -> None:
+    """Write report.html (tables, plots, gallery of errors), report.md and records.csv."""
+    from leopard.evaluation.report.pages import write_report
+
+    for file in write_report(run_folder, data=data, gallery=gallery, out=out):
+        typer.echo(str(file))
+
+
+def leaderboard(
+    runs: Annotated[list[Path] | None, typer.Argument(help="Folders of runs to add.")] = None,
+    out: Annotated[Path, typer.Option(help="File to write.")] = Path("leaderboard.html"),
+) -> None:
+    """Write one page with the paper's scores, today's records, and your runs beside them."""
+    from leopard.evaluation.report.pages import write_leaderboard
+
+    typer.echo(str(write_leaderboard(runs or [], out)))

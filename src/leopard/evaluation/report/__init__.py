@@ -1,0 +1,1 @@
+"""Reports of runs: one static HTML file, CSV, Markdown, and a leaderboard."""
