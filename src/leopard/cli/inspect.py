@@ -35,7 +35,7 @@ class _Pages:
 
 def register(app: typer.Typer) -> None:
     """Add the command to the application."""
-    app.command("inspect")(inspect)
+    app.command("inspect", no_args_is_help=True)(inspect)
 
 
 def inspect(
@@ -69,16 +69,12 @@ def inspect(
 ) -> None:
     """Show how pages become crops: size, grid, tiles, visual tokens, share of the budget."""
     changes = {"policy": policy, "max_crops": max_crops, "on_too_many_images": on_too_many}
-    try:
-        settings = _settings(model, changes)
-        found = _find_pages(files or [], size or [], (pages, password), settings, picture)
-        found = _choose(found, settings)
-        plan = _plan(found, settings)
-        if picture is not None:
-            _save_picture(plan, found, picture)
-    except LeopardError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(BAD_INPUT) from error
+    settings = _settings(model, changes)
+    found = _find_pages(files or [], size or [], (pages, password), settings, picture)
+    found = _choose(found, settings)
+    plan = _plan(found, settings)
+    if picture is not None:
+        _save_picture(plan, found, picture)
     if as_json:
         typer.echo(json.dumps(_record(plan, found), indent=2))
     else:
@@ -86,7 +82,7 @@ def inspect(
         if picture is not None:
             typer.echo(f"Picture: {picture}", err=True)
     for failure in found.failures:
-        typer.echo(str(failure), err=True)
+        typer.echo(f"leopard: {failure}", err=True)
     if found.failures:
         raise typer.Exit(BAD_INPUT)
 
@@ -97,9 +93,10 @@ def _settings(model: str | None, changes: dict[str, Any]) -> ProcessorSettings:
 
     values: dict[str, Any] = {}
     if model is not None:
+        from leopard.inference.loading import resolve_model
         from leopard.processor.processor import LeopardProcessor
 
-        values = LeopardProcessor.from_pretrained(model).settings.model_dump()
+        values = LeopardProcessor.from_pretrained(resolve_model(model)).settings.model_dump()
     given = {name: value for name, value in changes.items() if value is not None}
     return build(ProcessorSettings, {**values, **given}, origin="inspect")
 
@@ -137,7 +134,9 @@ def _find_pages(
         failures, skipped = loaded.failures, loaded.skipped
     if not labels:
         # One line for each file that gave nothing.
-        raise LeopardError("\n".join(map(str, failures)) or "no page found; give other files")
+        raise LeopardError(
+            "\nleopard: ".join(map(str, failures)) or "no page found; give other files"
+        )
     return _Pages(
         labels=labels,
         sizes=page_px,
