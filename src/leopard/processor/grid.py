@@ -7,6 +7,7 @@ pixels' values, budgets of other images, tokens or torch.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from functools import lru_cache
 
@@ -40,11 +41,8 @@ def choose_grid(size: ImageSize, *, max_tiles: int, crop_size: int) -> Grid | No
         >>> choose_grid(ImageSize(1190, 1684), max_tiles=15, crop_size=364)
         Grid(rows=5, cols=3)
     """
-    if crop_size < 1:
-        raise GeometryError(f"crop_size is {crop_size}; a crop has at least 1 pixel on a side")
-    if max_tiles < MIN_TILES:
-        return None
-    return _choose(size.width, size.height, max_tiles, crop_size)
+    steps = grid_ladder(size, max_tiles=max_tiles, crop_size=crop_size)
+    return steps[-1] if steps else None
 
 
 def grid_ladder(size: ImageSize, *, max_tiles: int, crop_size: int) -> Sequence[Grid]:
@@ -63,35 +61,45 @@ def grid_ladder(size: ImageSize, *, max_tiles: int, crop_size: int) -> Sequence[
     Raises:
         GeometryError: If `crop_size` is below 1.
     """
-    ladder = []
-    allowance = max_tiles
-    while (grid := choose_grid(size, max_tiles=allowance, crop_size=crop_size)) is not None:
-        ladder.append(grid)
-        allowance = grid.num_tiles - 1
-    return ladder[::-1]
+    if crop_size < 1:
+        raise GeometryError(f"crop_size is {crop_size}; a crop has at least 1 pixel on a side")
+    if max_tiles < MIN_TILES:
+        return ()
+    # Ladders of all allowances are the start of one; few lengths keep the cache small.
+    length = max(16, 1 << (max_tiles - 1).bit_length())
+    ladder = _ladder(size.width, size.height, length, crop_size)
+    return ladder[: bisect_right(ladder, max_tiles, key=lambda grid: grid.num_tiles)]
 
 
-@lru_cache(maxsize=65536)
-def _choose(width: int, height: int, max_tiles: int, crop_size: int) -> Grid:
-    best: Grid | None = None
-    best_score = (-1, 0)
+@lru_cache(maxsize=16384)
+def _ladder(width: int, height: int, max_tiles: int, crop_size: int) -> tuple[Grid, ...]:
+    """Every grid that is better than all grids of fewer tiles, and than others of as many.
+
+    Equal scores mean equal numbers of tiles, so going through grids by tiles and then by rows
+    gives the published choice, which goes by rows and then by columns.
+    """
+    ladder: list[Grid] = []
+    best = (-1, 0)
     for grid in _grids_up_to(max_tiles):
         score = _score(width, height, grid, crop_size)
-        if score > best_score:
-            best, best_score = grid, score
-    assert best is not None
-    return best
+        if score > best:
+            best = score
+            if ladder and ladder[-1].num_tiles == grid.num_tiles:
+                ladder.pop()
+            ladder.append(grid)
+    return tuple(ladder)
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=64)
 def _grids_up_to(max_tiles: int) -> tuple[Grid, ...]:
-    """Grids of 2 to `max_tiles` tiles, fewer rows first, then fewer columns."""
-    return tuple(
+    """Grids of 2 to `max_tiles` tiles, fewer tiles first, then fewer rows."""
+    grids = (
         Grid(rows, cols)
         for rows in range(1, max_tiles + 1)
         for cols in range(1, max_tiles // rows + 1)
         if rows * cols >= MIN_TILES
     )
+    return tuple(sorted(grids, key=lambda grid: (grid.num_tiles, grid.rows)))
 
 
 def _score(width: int, height: int, grid: Grid, crop_size: int) -> tuple[int, int]:
