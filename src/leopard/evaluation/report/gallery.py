@@ -22,7 +22,7 @@ from leopard.evaluation.views import view
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-THUMBNAIL_WIDTH = 340
+THUMBNAIL_WIDTH = 640
 MAX_PAGES = 12
 """Most pages shown of one sample; evidence pages come first among those."""
 
@@ -131,10 +131,10 @@ def _uri(image: Image, grid: str | None) -> str:
         pen = ImageDraw.Draw(small)
         for row in range(1, rows):
             y = small.height * row / rows
-            pen.line((0, y, small.width, y), fill=(214, 60, 40), width=1)
+            pen.line((0, y, small.width, y), fill=(214, 60, 40), width=2)
         for col in range(1, cols):
             x = small.width * col / cols
-            pen.line((x, 0, x, small.height), fill=(214, 60, 40), width=1)
+            pen.line((x, 0, x, small.height), fill=(214, 60, 40), width=2)
     buffer = io.BytesIO()
-    small.save(buffer, format="JPEG", quality=70)
+    small.save(buffer, format="JPEG", quality=60)
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")

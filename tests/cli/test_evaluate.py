@@ -1,0 +1,161 @@
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from leopard.cli.main import build_app
+from leopard.evaluation.fake import ScriptedGenerator
+from tests.evaluation.generators.test_openai_server import Server
+from tests.evaluation.helpers import by_content, evaluate, many_pages
+
+runner = CliRunner()
+
+
+def leopard(*args):
+    return runner.invoke(build_app(), ["evaluate", *map(str, args)])
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return many_pages(tmp_path_factory.mktemp("data"), documents=3)
+
+
+@pytest.fixture
+def two_runs(data, tmp_path):
+    evaluate(data, tmp_path / "a")
+    evaluate(data, tmp_path / "b", script=lambda _: "May 1")
+    return tmp_path / "a", tmp_path / "b"
+
+
+def test_list_names_every_task():
+    result = leopard("list")
+    assert result.exit_code == 0
+    assert "mpdocvqa" in result.stdout
+    assert "wikitablequest" in result.stdout
+
+
+def test_baseline_run_prints_scores_and_goes_on(data, tmp_path):
+    command = ("run", "mpdocvqa", data, "--out", tmp_path / "run", "--baseline", "random")
+    first = leopard(*command)
+    assert first.exit_code == 0, first.output
+    assert "| anls |" in first.stdout
+    assert "12 samples asked" in first.stderr
+    again = leopard(*command, "-q")
+    assert "0 samples asked, 12 done before" in again.stderr
+
+
+def test_workers_share_a_run(data, tmp_path):
+    for rank in (1, 0):
+        result = leopard(
+            "run",
+            "mpdocvqa",
+            data,
+            "--out",
+            tmp_path,
+            "--baseline",
+            "majority",
+            "-q",
+            "--rank",
+            rank,
+            "--world",
+            2,
+        )
+        assert result.exit_code == 0, result.output
+    assert "12 of 12" in result.stdout
+
+
+def test_replay_and_rescore(data, two_runs, tmp_path):
+    result = leopard(
+        "run", "mpdocvqa", data, "--out", tmp_path / "c", "--replay", two_runs[0], "-q"
+    )
+    assert result.exit_code == 0, result.output
+    again = leopard("rescore", tmp_path / "c")
+    assert "0 of 12 samples score differently" in again.stderr
+
+
+def test_compare_and_report(two_runs, tmp_path):
+    result = leopard("compare", *two_runs)
+    assert result.exit_code == 0, result.output
+    assert "| anls |" in result.stdout
+    result = leopard("report", two_runs[0], "--gallery", 2, "--out", tmp_path / "r")
+    assert (tmp_path / "r" / "report.html").exists()
+    result = leopard("leaderboard", two_runs[0], "--out", tmp_path / "board.html")
+    assert "board.html" in result.stdout
+
+
+def test_server_is_asked(data, tmp_path):
+    server = Server()
+    try:
+        result = leopard(
+            "run",
+            "mpdocvqa",
+            data,
+            "--out",
+            tmp_path,
+            "--server",
+            server.url,
+            "--server-model",
+            "m",
+            "--limit",
+            2,
+            "-q",
+        )
+    finally:
+        server.http.shutdown()
+        server.http.server_close()
+        server.thread.join()
+    assert result.exit_code == 0, result.output
+    assert len(server.bodies) == 2
+    assert json.loads((tmp_path / "run.json").read_text())["model"] == "m"
+
+
+@pytest.mark.parametrize(
+    ("options", "word"),
+    [
+        (("--baseline", "x"), "random, majority, ocr"),
+        (("--baseline", "random", "--model", "m"), "give one of them"),
+        (("--server", "http://127.0.0.1:9/v1"), "--server-model"),
+        (("--view", "x", "--baseline", "random"), "question-only"),
+    ],
+)
+def test_wrong_options_end_with_one_line(options, word, data, tmp_path):
+    result = leopard("run", "mpdocvqa", data, "--out", tmp_path, *options)
+    assert result.exit_code == 2
+    assert word in result.stderr
+    assert "Traceback" not in result.output
+
+
+def test_local_model_brings_its_encoding_and_weights_hash(data, tmp_path, monkeypatch):
+    from leopard.inference import loading
+    from leopard.processor.settings import ProcessorSettings
+
+    class Processor:
+        settings = ProcessorSettings(policy="fill")
+
+    class Local(ScriptedGenerator):
+        processor = Processor()
+
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "model.safetensors").write_bytes(b"weights")
+    monkeypatch.setattr(loading, "load_generator", lambda *a, **k: Local(by_content, "tiny"))
+    monkeypatch.setattr(loading, "resolve_model", lambda name: str(folder))
+    result = leopard("run", "mpdocvqa", data, "--out", tmp_path / "run", "-q", "--model", folder)
+    assert result.exit_code == 0, result.output
+    identity = json.loads((tmp_path / "run" / "run.json").read_text())["identity"]
+    assert identity["encoding"]["policy"] == "fill"
+    assert len(identity["fingerprint"]) == 64
+    (folder / "model.safetensors").write_bytes(b"others")
+    changed = leopard("run", "mpdocvqa", data, "--out", tmp_path / "run", "-q", "--model", folder)
+    assert changed.exit_code == 2
+    assert "fingerprint" in changed.stderr
+
+
+def test_runs_of_other_tasks_are_not_compared(data, two_runs, tmp_path):
+    from tests.evaluation.fixtures.builders import build
+
+    other = build("docvqa", tmp_path / "docvqa")
+    evaluate(other, tmp_path / "d", name="docvqa")
+    result = leopard("compare", two_runs[0], tmp_path / "d")
+    assert result.exit_code == 2
+    assert "one task" in result.stderr
