@@ -132,7 +132,7 @@ def draw_blueprint(
     locale = draw_locale(rng, ascii_only=settings.ascii_only)
     view = "slides" if page_format.name == "slide" else None
     sections = rng.choices(range(len(settings.section_weights)), settings.section_weights)[0] + 1
-    amounts = _amounts(rng, page_format, shrink, sections)
+    amounts = _amounts(rng, page_format, shrink, sections, settings.chart_share)
     facts = draw_facts(rng, domain, locale, amounts, view)
     view = _draw_view(rng, facts, page_format)
     fonts = printer().available(settings.held_out_fonts if held_out else settings.fonts)
@@ -151,7 +151,7 @@ def print_blueprint(blueprint: Blueprint) -> PrintedDocument:
         blueprint.facts,
         blueprint.theme,
         stream("layout", blueprint.layout_seed),
-        is_narrow=page.width / page.size < 42,
+        width=page.width,
         held_out=blueprint.held_out,
     )
     drawing = compose(blueprint.view, composer)
@@ -179,7 +179,9 @@ def _draw_format(rng: random.Random, settings: SynthSettings) -> PageFormat:
     return PageFormat(name, width, None if fits else height, round(size_px * 72 / size, 1), size)
 
 
-def _amounts(rng: random.Random, page: PageFormat, shrink: float, sections: int) -> Amounts:
+def _amounts(
+    rng: random.Random, page: PageFormat, shrink: float, sections: int, chart_share: float
+) -> Amounts:
     """How much content suits a page format."""
     columns = page.width / page.size
     if page.name == "small":
@@ -194,6 +196,7 @@ def _amounts(rng: random.Random, page: PageFormat, shrink: float, sections: int)
         most.columns,
         most.tables,
         sections,
+        chart_share,
     )
 
 

@@ -63,6 +63,8 @@ class Amounts:
     tables: int
     """Most tables per section."""
     sections: int = 1
+    chart_share: float = 0.0
+    """Share of tables meant as charts: numbers of one kind only."""
 
 
 @cache
@@ -188,16 +190,26 @@ class _Drawer:
             return self._items(spec)
         keys, is_series = self._keys(spec["keys"], rng.randint(3, max(3, self.amounts.rows)))
         most = min(self.amounts.columns, len(spec["cols"]))
-        picked = _pick_in_order(rng, tuple(spec["cols"]), rng.randint(1, most))
+        is_chart = rng.random() < self.amounts.chart_share
+        columns_left = self._one_kind(spec["cols"]) if is_chart else spec["cols"]
+        is_chart = is_chart and columns_left is not spec["cols"]
+        most = min(most, len(columns_left), 3 if is_chart else most)
+        picked = _pick_in_order(rng, tuple(columns_left), rng.randint(1, most))
         cells = tuple(tuple(self.maker.make(column["v"]) for column in picked) for _ in keys)
         columns = tuple(
             Column(rng.choice(column["l"].split("|")), column.get("g", "")) for column in picked
         )
         what, key_label = (rng.choice(spec[name].split("|")) for name in ("what", "key"))
         title = rng.choice(spec["title"].split("|"))
-        return Table(
-            self._next_table_id(), title, what, key_label, tuple(keys), columns, cells, is_series
-        )
+        rest = (tuple(keys), columns, cells, is_series, is_chart)
+        return Table(self._next_table_id(), title, what, key_label, *rest)
+
+    def _one_kind(self, columns: list[dict[str, str]]) -> list[dict[str, str]]:
+        """Columns that can share a value axis; all columns where there are none."""
+        kinds = ("int", "money", "pct", "dec")
+        groups = [[c for c in columns if c["v"].split()[0] == kind] for kind in kinds]
+        groups = [group for group in groups if group]
+        return self.rng.choice(groups) if groups else columns
 
     def _items(self, spec: Mapping[str, Any]) -> Table:
         """Order lines, where amount = quantity x price."""

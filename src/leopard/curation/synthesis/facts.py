@@ -65,6 +65,8 @@ class Table:
     """Values, (row, column)."""
     is_series: bool = False
     """Whether the rows are in an order of their own, such as months."""
+    is_chart: bool = False
+    """Whether it is meant to be drawn as a chart."""
 
     def cell_id(self, row: int, column: int) -> str:
         """Element id of a cell."""

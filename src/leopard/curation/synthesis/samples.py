@@ -21,6 +21,7 @@ from leopard.curation.synthesis.settings import GENERATOR_VERSION, SynthSettings
 from leopard.errors import DataError
 from leopard.schema.samples import (
     NOT_ANSWERABLE,
+    Domain,
     Evidence,
     QuestionAnswer,
     Sample,
@@ -121,7 +122,7 @@ class SampleMaker:
         return Sample(
             id=identity,
             doc_id=identity,
-            domain="slide" if blueprint.view == "slides" else "document",
+            domain=_domain(document),
             task="synth",
             messages=conversation(len(document.pages), qa, rationales=self.settings.has_rationales),
             images=tuple(_pages(document, sha256)),
@@ -178,6 +179,16 @@ def _next_proven(drafts: Iterator[Draft], gate: Gate, asked: set[str]) -> Proven
         if draft.question.casefold() not in asked and (found := gate.prove(draft)):
             return found
     return None
+
+
+def _domain(document: PrintedDocument) -> Domain:
+    """What kind of images it shows, by view and blocks."""
+    if document.blueprint.view == "slides":
+        return "slide"
+    blocks = {style.split(":")[0] for style in document.styles}
+    if "fields" in blocks or not blocks:
+        return "document"
+    return "mixed" if len(blocks) > 1 else "chart" if blocks == {"chart"} else "table"
 
 
 def _pages(document: PrintedDocument, sha256: str) -> Iterator[VectorPage]:

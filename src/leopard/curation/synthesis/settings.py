@@ -67,6 +67,8 @@ class SynthSettings(Settings):
     max_x_height: float = Field(default=11.0, gt=0)
     fonts: tuple[str, ...] = TRAIN_FONTS
     held_out_fonts: tuple[str, ...] = HELD_OUT_FONTS
+    chart_share: float = Field(default=0.0, ge=0, le=1)
+    """Share of tables that are drawn as charts where one fits."""
     scan_share: float = Field(default=0.0, ge=0, le=1)
     """Share of pages that are shown as scans."""
 

@@ -10,6 +10,7 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from leopard.curation.synthesis.charts import draw_chart
 from leopard.curation.synthesis.facts import FactBase, Field, Section, Table
 from leopard.curation.synthesis.field_blocks import (
     FIELD_STYLES,
@@ -25,6 +26,9 @@ from leopard.curation.synthesis.table_blocks import (
     TablePainter,
 )
 from leopard.curation.synthesis.theme import Theme
+
+NARROW = 42
+"""Pages less wide than this, in em, do not take wide blocks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +46,7 @@ class Composer:
         facts: What to print.
         theme: The look.
         rng: Where all choices come from.
-        is_narrow: Whether wide blocks do not fit.
+        width: Width of a page, in points.
         held_out: Whether styles held out for testing may be used.
     """
 
@@ -52,14 +56,15 @@ class Composer:
         theme: Theme,
         rng: random.Random,
         *,
-        is_narrow: bool = False,
+        width: float,
         held_out: bool = False,
     ) -> None:
         self.facts, self.theme, self.rng = facts, theme, rng
-        self.is_narrow = is_narrow
+        self.width = width
+        self.is_narrow = width / theme.size < NARROW
         self.styles_used: list[str] = []
         self._fields = [n for n in FIELD_STYLES if held_out or n not in HELD_OUT_FIELD_STYLES]
-        if is_narrow:
+        if self.is_narrow:
             self._fields = [n for n in self._fields if n not in NARROW_UNFIT]
         self._tables = [n for n in TABLE_STYLES if held_out or n not in HELD_OUT_TABLE_STYLES]
         if held_out:  # test documents show held-out styles as often as all others together
@@ -81,13 +86,27 @@ class Composer:
 
     def table(self, table: Table, style: str | None = None, *, caption: bool = True) -> str:
         """A table, usually with its caption."""
-        style = style or self.rng.choice(self._tables)
-        self.styles_used.append(f"table:{style}")
-        body = TABLE_STYLES[style](TablePainter(self.rng, self.theme), table)
+        chart = self.chart(table) if table.is_chart else None
+        if chart is not None:
+            body = chart
+        else:
+            style = style or self.rng.choice(self._tables)
+            self.styles_used.append(f"table:{style}")
+            body = TABLE_STYLES[style](TablePainter(self.rng, self.theme), table)
         if not caption or self.rng.random() < 0.25:
             return body
         text = f"#strong[{typst_text(table.title)}]"
         return f"{text}\n\n{body}" if self.rng.random() < 0.8 else f"{body}\n\n{text}"
+
+    def chart(self, table: Table) -> str | None:
+        """A table as a chart, or None where no kind of chart fits."""
+        inner = self.width - 2 * self.theme.margin - 2 * self.theme.size
+        width = min(inner, self.theme.size * self.rng.uniform(26, 48))
+        drawn = draw_chart(table, self.theme, self.facts.locale, self.rng, width)
+        if drawn is None:
+            return None
+        self.styles_used.append(f"chart:{drawn[0]}")
+        return drawn[1]
 
     def prose(self, fields: Sequence[Field]) -> str:
         """Sentences that state the fields, as one paragraph."""

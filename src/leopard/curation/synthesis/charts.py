@@ -1,0 +1,529 @@
+"""Charts of tables: own SVG shapes, with every label set by the typesetter and marked.
+
+Fourteen kinds. Layout follows from estimated text widths: labels that would not fit make the kind
+unfit, and what still clashes is rejected when the page is read back. Knows nothing of pages.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from leopard.curation.synthesis.facts import Table
+from leopard.curation.synthesis.markup import marked, typst_text
+from leopard.curation.synthesis.theme import Theme
+from leopard.curation.synthesis.values import Locale
+
+PALETTES = (
+    ("#4e79a7", "#f28e2b", "#59a14f", "#e15759", "#76b7b2", "#edc948", "#b07aa1", "#9c755f"),
+    ("#1b9e77", "#d95f02", "#7570b3", "#e7298a", "#66a61e", "#e6ab02", "#a6761d", "#666666"),
+    ("#003f5c", "#ffa600", "#bc5090", "#58508d", "#ff6361", "#2f9e8f", "#8a8a8a", "#c2b280"),
+    ("#264653", "#2a9d8f", "#e9c46a", "#f4a261", "#e76f51", "#8ab17d", "#b5838d", "#6d6875"),
+    ("#222222", "#666666", "#999999", "#bbbbbb", "#444444", "#888888", "#aaaaaa", "#cccccc"),
+)
+CHAR_WIDTH = 0.58
+"""Width of an average character, in em, on the safe side."""
+
+
+class UnfitError(Exception):
+    """The table cannot be drawn as this kind of chart at this size."""
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """A text in a figure; `x`, `y` is the anchor, `y` the middle of the line, in points."""
+
+    x: float
+    y: float
+    text: str
+    element: str = ""
+    """Element id that marks it, or empty."""
+    anchor: str = "center"
+    """`left`, `center` or `right` of the text lies at `x`."""
+    bold: bool = False
+
+
+@dataclass(slots=True)
+class Figure:
+    """Shapes and labels of one chart, in points, origin top left."""
+
+    width: float
+    height: float
+    size: float
+    """Text size, in points."""
+    shapes: list[str] = field(default_factory=list)
+    labels: list[Label] = field(default_factory=list)
+
+    def rect(self, x: float, y: float, width: float, height: float, fill: str) -> None:
+        """A filled rectangle."""
+        self.shapes.append(
+            f'<rect x="{x:.2f}" y="{y:.2f}" width="{max(width, 0):.2f}" '
+            f'height="{max(height, 0):.2f}" fill="{fill}"/>'
+        )
+
+    def line(self, points: Sequence[tuple[float, float]], stroke: str, width: float = 1) -> None:
+        """A polyline."""
+        path = " ".join(f"{x:.2f},{y:.2f}" for x, y in points)
+        self.shapes.append(
+            f'<polyline points="{path}" fill="none" stroke="{stroke}" stroke-width="{width}"/>'
+        )
+
+    def polygon(self, points: Sequence[tuple[float, float]], fill: str) -> None:
+        """A filled polygon."""
+        path = " ".join(f"{x:.2f},{y:.2f}" for x, y in points)
+        self.shapes.append(f'<polygon points="{path}" fill="{fill}" fill-opacity="0.55"/>')
+
+    def dot(self, x: float, y: float, radius: float, fill: str) -> None:
+        """A filled circle."""
+        self.shapes.append(f'<circle cx="{x:.2f}" cy="{y:.2f}" r="{radius:.2f}" fill="{fill}"/>')
+
+    def slice(
+        self, box: tuple[float, float, float, float], turn: tuple[float, float], fill: str
+    ) -> None:
+        """A ring segment: (centre x, centre y, outer, inner radius), (from, to) in turns."""
+        cx, cy, outer, inner = box
+        start, stop = (2 * math.pi * t - math.pi / 2 for t in turn)
+        large = int(stop - start > math.pi)
+        corners = [
+            (cx + r * math.cos(a), cy + r * math.sin(a))
+            for r, a in ((outer, start), (outer, stop), (inner, stop), (inner, start))
+        ]
+        (ax, ay), (bx, by), (dx, dy), (ex, ey) = corners
+        self.shapes.append(
+            f'<path d="M{ax:.2f} {ay:.2f} A{outer:.2f} {outer:.2f} 0 {large} 1 {bx:.2f} {by:.2f} '
+            f'L{dx:.2f} {dy:.2f} A{inner:.2f} {inner:.2f} 0 {large} 0 {ex:.2f} {ey:.2f} Z" '
+            f'fill="{fill}" stroke="white" stroke-width="1"/>'
+        )
+
+    def svg(self) -> str:
+        """The shapes as an SVG document; labels are set by the typesetter."""
+        return (
+            f'<svg xmlns="http://www.w3.org/2000/svg" width="{self.width:.2f}" '
+            f'height="{self.height:.2f}" viewBox="0 0 {self.width:.2f} {self.height:.2f}">'
+            f"{''.join(self.shapes)}</svg>"
+        )
+
+    def typst(self) -> str:
+        """The figure as Typst code."""
+        svg = self.svg().replace("\\", "\\\\").replace('"', '\\"')
+        picture = (
+            f'#place(top + left, image(bytes("{svg}"), format: "svg", width: {self.width:.2f}pt))'
+        )
+        placed = "".join(_placed(label, self.size) for label in self.labels)
+        return f"#block(width: {self.width:.2f}pt, height: {self.height:.2f}pt)[{picture}{placed}]"
+
+
+def _placed(label: Label, size: float) -> str:
+    body = marked(label.element, label.text) if label.element else typst_text(label.text)
+    if label.bold:
+        body = f"#strong[{body}]"
+    room = text_width(label.text, size) * 1.3 + 8
+    shift = {"left": 0.0, "center": room / 2, "right": room}[label.anchor]
+    return (
+        f"#place(top + left, dx: {label.x - shift:.2f}pt, dy: {label.y - 0.36 * size:.2f}pt)"
+        f"[#box(width: {room:.2f}pt)[#align({label.anchor})[#text(size: {size:.2f}pt)[{body}]]]]"
+    )
+
+
+def text_width(text: str, size: float) -> float:
+    """Estimated width of a text, in points."""
+    return len(text) * CHAR_WIDTH * size
+
+
+class ChartPainter:
+    """Draws one table as one kind of chart.
+
+    Args:
+        table: Keys and numeric columns of one kind.
+        theme: The look.
+        locale: How tick labels are printed.
+        rng: Where all choices come from.
+        width: Width of the figure, in points.
+    """
+
+    def __init__(
+        self, table: Table, theme: Theme, locale: Locale, rng: random.Random, width: float
+    ) -> None:
+        self.table, self.locale, self.rng = table, locale, rng
+        self.size = theme.size * max(theme.small, 0.85)
+        self.colours = rng.choice(PALETTES)
+        self.rows, self.series = len(table.keys), len(table.columns)
+        self.values = [
+            [float(table.cells[r][c].number or 0) for c in range(self.series)]
+            for r in range(self.rows)
+        ]
+        self.has_grid = rng.random() < 0.6
+        self.has_ticks = rng.random() < 0.75
+        height = max(width * rng.uniform(0.5, 0.75), self.size * 12)
+        self.figure = Figure(width, height, self.size)
+
+    # -- parts -----------------------------------------------------------------------------------
+
+    def key(self, row: int, x: float, y: float, anchor: str = "center") -> None:
+        """The name of a row."""
+        name = self.table.keys[row].text
+        self.figure.labels.append(Label(x, y, name, self.table.key_id(row), anchor))
+
+    def value(self, row: int, column: int, x: float, y: float, anchor: str = "center") -> None:
+        """The printed value of a cell."""
+        text = self.table.cells[row][column].text
+        self.figure.labels.append(Label(x, y, text, self.table.cell_id(row, column), anchor))
+
+    def legend(self, y: float) -> None:
+        """Names of the series in one line, with swatches where there are several."""
+        x, names = 2.0, [column.label for column in self.table.columns]
+        room = sum(text_width(n, self.size) + 3 * self.size for n in names)
+        if room > self.figure.width:
+            raise UnfitError("legend too long")
+        for column, name in enumerate(names):
+            if self.series > 1:
+                self.figure.rect(x, y - self.size * 0.35, self.size * 0.7, self.size * 0.7,
+                                 self.colours[column])  # fmt: skip
+                x += self.size
+            header = self.table.header_id(column)
+            self.figure.labels.append(Label(x, y, name, header, "left", self.series == 1))
+            x += text_width(name, self.size) + 2 * self.size
+
+    def scale(self, top: float) -> tuple[float, list[float]]:
+        """The end of a value axis that reaches `top`, and its ticks: round numbers."""
+        raw = max(top, 1e-9) / 4
+        base = 10.0 ** math.floor(math.log10(raw))
+        step = next(base * m for m in (1, 2, 2.5, 5, 10) if base * m >= raw * 0.999)
+        count = math.ceil(top / step - 1e-9)
+        return step * count, [step * i for i in range(count + 1)]
+
+    def tick_text(self, value: float) -> str:
+        """A tick label."""
+        number = Decimal(repr(round(value, 6))).normalize()
+        decimals = max(0, -int(number.as_tuple().exponent))
+        return self.locale.number(number, decimals)
+
+    def upright(self, top: float) -> _Plot:
+        """Axes for columns and lines; values go up."""
+        figure, size = self.figure, self.size
+        end, ticks = self.scale(top)
+        wide = max(text_width(self.tick_text(t), size) for t in ticks) if self.has_ticks else 0
+        plot = _Plot(wide + size * 0.8, size * 3.6, figure.width - 4, figure.height - size * 2, end)
+        slot = plot.width / self.rows
+        if max(text_width(k.text, size) for k in self.table.keys) > slot * 0.98:
+            raise UnfitError("names too long for columns")
+        for tick in ticks:
+            y = plot.y(tick)
+            if self.has_grid:
+                figure.line([(plot.left, y), (plot.right, y)], "#d5d5d5", 0.5)
+            if self.has_ticks:
+                figure.labels.append(
+                    Label(plot.left - size * 0.3, y, self.tick_text(tick), "", "right")
+                )
+        figure.line([(plot.left, plot.top), (plot.left, plot.bottom), (plot.right, plot.bottom)],
+                    "#444444", 0.8)  # fmt: skip
+        for row in range(self.rows):
+            self.key(row, plot.left + slot * (row + 0.5), plot.bottom + size)
+        self.legend(size * 0.8)
+        return plot
+
+    def flat(self, top: float, lines_per_row: int) -> _Plot:
+        """Axes for bars; values go right, names stand left."""
+        figure, size = self.figure, self.size
+        figure.height = max(figure.height, self.rows * lines_per_row * size * 1.6 + size * 4.5)
+        names = max(text_width(k.text, size) for k in self.table.keys)
+        values = max(text_width(v.text, size) for row in self.table.cells for v in row)
+        left, right = names + size * 0.8, figure.width - values - size
+        if right - left < figure.width * 0.25:
+            raise UnfitError("names too long for bars")
+        end, ticks = self.scale(top)
+        plot = _Plot(left, size * 2.2, right, figure.height - size * 2, end)
+        room = plot.width / max(1, len(ticks) - 1)
+        has_ticks = self.has_ticks and room > 1.2 * max(
+            text_width(self.tick_text(t), size) for t in ticks
+        )
+        for tick in ticks:
+            x = plot.x(tick)
+            if self.has_grid:
+                figure.line([(x, plot.top), (x, plot.bottom)], "#d5d5d5", 0.5)
+            if has_ticks:
+                figure.labels.append(Label(x, plot.bottom + size, self.tick_text(tick)))
+        figure.line([(plot.left, plot.top), (plot.left, plot.bottom)], "#444444", 0.8)
+        slot = plot.height / self.rows
+        for row in range(self.rows):
+            self.key(row, plot.left - size * 0.4, plot.top + slot * (row + 0.5), "right")
+        self.legend(size * 0.8)
+        return plot
+
+    def check_value_room(self, slot: float) -> None:
+        """Values that stand side by side must fit their slots."""
+        widest = max(text_width(v.text, self.size) for row in self.table.cells for v in row)
+        if widest > slot * 0.98:
+            raise UnfitError("values too long")
+
+
+@dataclass(frozen=True, slots=True)
+class _Plot:
+    """The area between the axes."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+    end: float
+    """Value at the far end of the value axis."""
+
+    @property
+    def width(self) -> float:
+        return self.right - self.left
+
+    @property
+    def height(self) -> float:
+        return self.bottom - self.top
+
+    def y(self, value: float) -> float:
+        return self.bottom - self.height * value / self.end
+
+    def x(self, value: float) -> float:
+        return self.left + self.width * value / self.end
+
+
+def _columns(p: ChartPainter) -> None:
+    """Columns, one or several per name."""
+    plot = p.upright(max(map(max, p.values)))
+    slot = plot.width / p.rows
+    wide = slot * 0.8 / p.series
+    p.check_value_room(slot * 0.95 / p.series)
+    for row in range(p.rows):
+        for c in range(p.series):
+            x = plot.left + slot * (row + 0.1) + wide * c
+            y = plot.y(p.values[row][c])
+            p.figure.rect(x, y, wide * 0.92, plot.bottom - y, p.colours[c])
+            p.value(row, c, x + wide * 0.46, y - p.size * 0.6)
+
+
+def _bars(p: ChartPainter) -> None:
+    """Bars, one or several per name."""
+    plot = p.flat(max(map(max, p.values)), p.series)
+    slot = plot.height / p.rows
+    high = slot * 0.8 / p.series
+    for row in range(p.rows):
+        for c in range(p.series):
+            y = plot.top + slot * (row + 0.1) + high * c
+            x = plot.x(p.values[row][c])
+            p.figure.rect(plot.left, y, x - plot.left, high * 0.9, p.colours[c])
+            p.value(row, c, x + p.size * 0.3, y + high * 0.45, "left")
+
+
+def _stacked_columns(p: ChartPainter) -> None:
+    """Parts of a column on top of one another, values inside."""
+    plot = p.upright(max(map(sum, p.values)))
+    slot = plot.width / p.rows
+    p.check_value_room(slot * 0.8)
+    for row in range(p.rows):
+        base = 0.0
+        for c in range(p.series):
+            top, bottom = plot.y(base + p.values[row][c]), plot.y(base)
+            if bottom - top < p.size * 1.1:
+                raise UnfitError("part too small for its value")
+            x = plot.left + slot * (row + 0.1)
+            p.figure.rect(x, top, slot * 0.8, bottom - top, _light(p.colours[c]))
+            p.value(row, c, x + slot * 0.4, (top + bottom) / 2)
+            base += p.values[row][c]
+
+
+def _stacked_bars(p: ChartPainter) -> None:
+    """Parts of a bar beside one another, values inside."""
+    plot = p.flat(max(map(sum, p.values)), 1)
+    slot = plot.height / p.rows
+    for row in range(p.rows):
+        base = 0.0
+        for c in range(p.series):
+            left, right = plot.x(base), plot.x(base + p.values[row][c])
+            if right - left < text_width(p.table.cells[row][c].text, p.size) * 1.05:
+                raise UnfitError("part too small for its value")
+            y = plot.top + slot * (row + 0.12)
+            p.figure.rect(left, y, right - left, slot * 0.76, _light(p.colours[c]))
+            p.value(row, c, (left + right) / 2, y + slot * 0.38)
+            base += p.values[row][c]
+
+
+def _points(p: ChartPainter) -> tuple[_Plot, list[list[tuple[float, float]]]]:
+    plot = p.upright(max(map(max, p.values)))
+    slot = plot.width / p.rows
+    p.check_value_room(slot)
+    points = [
+        [(plot.left + slot * (r + 0.5), plot.y(p.values[r][c])) for r in range(p.rows)]
+        for c in range(p.series)
+    ]
+    return plot, points
+
+
+def _label_points(p: ChartPainter, points: list[list[tuple[float, float]]]) -> None:
+    for c, series in enumerate(points):
+        for row, (x, y) in enumerate(series):
+            p.value(row, c, x, y - p.size * 0.9)
+
+
+def _line(p: ChartPainter) -> None:
+    """Lines with a dot per value."""
+    _, points = _points(p)
+    for c, series in enumerate(points):
+        p.figure.line(series, p.colours[c], 1.6)
+        for x, y in series:
+            p.figure.dot(x, y, 2.2, p.colours[c])
+    _label_points(p, points)
+
+
+def _area(p: ChartPainter) -> None:
+    """The area under a line."""
+    plot, points = _points(p)
+    first, last = points[0][0], points[0][-1]
+    outline = [(first[0], plot.bottom), *points[0], (last[0], plot.bottom)]
+    p.figure.polygon(outline, p.colours[0])
+    p.figure.line(points[0], p.colours[0], 1.4)
+    _label_points(p, points)
+
+
+def _step(p: ChartPainter) -> None:
+    """A line that changes in steps."""
+    plot, points = _points(p)
+    half = plot.width / p.rows / 2
+    path = [corner for x, y in points[0] for corner in ((x - half, y), (x + half, y))]
+    p.figure.line(path, p.colours[0], 1.6)
+    _label_points(p, points)
+
+
+def _lollipop(p: ChartPainter) -> None:
+    """Stems with a ball."""
+    plot, points = _points(p)
+    for x, y in points[0]:
+        p.figure.line([(x, plot.bottom), (x, y)], p.colours[0], 1.4)
+        p.figure.dot(x, y, 3.5, p.colours[0])
+    _label_points(p, points)
+
+
+def _dots(p: ChartPainter) -> None:
+    """A dot per value on a line per name."""
+    plot = p.flat(max(map(max, p.values)), 1)
+    slot = plot.height / p.rows
+    for row in range(p.rows):
+        y = plot.top + slot * (row + 0.5)
+        p.figure.line([(plot.left, y), (plot.right, y)], "#dddddd", 0.6)
+        x = plot.x(p.values[row][0])
+        p.figure.dot(x, y, 3.2, p.colours[0])
+        p.value(row, 0, x + p.size * 0.6, y, "left")
+
+
+def _range_columns(p: ChartPainter) -> None:
+    """From the first series to the second, as floating columns."""
+    plot = p.upright(max(map(max, p.values)))
+    slot = plot.width / p.rows
+    p.check_value_room(slot * 0.95)
+    for row in range(p.rows):
+        low, high = sorted(range(2), key=lambda c: p.values[row][c])
+        top, bottom = plot.y(p.values[row][high]), plot.y(p.values[row][low])
+        x = plot.left + slot * (row + 0.5)
+        p.figure.line([(x, top), (x, bottom)], "#888888", 3)
+        for c, y, shift in ((high, top, -0.9), (low, bottom, 0.9)):
+            p.figure.dot(x, y, 3.2, p.colours[c])
+            p.value(row, c, x, y + shift * p.size)
+        if bottom + p.size * 1.6 > plot.bottom:
+            raise UnfitError("no room under the lower value")
+
+
+def _ring(p: ChartPainter, inner_share: float) -> None:
+    figure, size = p.figure, p.size
+    total = sum(row[0] for row in p.values)
+    if total <= 0 or min(row[0] for row in p.values) / total < 0.04 or p.rows > 8:
+        raise UnfitError("slices too thin")
+    widest = max(text_width(v[0].text, size) for v in p.table.cells)
+    names = max(text_width(k.text, size) for k in p.table.keys) + 2.5 * size
+    radius = min((figure.width - names - 2 * widest - 3 * size) / 2, figure.height / 2 - 2.6 * size)
+    if radius < 3.2 * size:
+        raise UnfitError("no room for a pie")
+    cx, cy, turn = widest + size + radius, figure.height / 2 + size * 0.6, 0.0
+    for row in range(p.rows):
+        part = p.values[row][0] / total
+        figure.slice((cx, cy, radius, radius * inner_share), (turn, turn + part), p.colours[row])
+        angle = 2 * math.pi * (turn + part / 2) - math.pi / 2
+        x, y = cx + (radius + size * 0.8) * math.cos(angle), cy + (radius + size) * math.sin(angle)
+        side = (
+            "left" if math.cos(angle) > 0.25 else "right" if math.cos(angle) < -0.25 else "center"
+        )
+        p.value(row, 0, x, y, side)
+        turn += part
+        line = cy - (p.rows - 1) * size * 0.8 + row * size * 1.6
+        left = figure.width - names
+        figure.rect(left, line - size * 0.35, size * 0.7, size * 0.7, p.colours[row])
+        p.key(row, left + size * 1.2, line, "left")
+    p.legend(size * 0.8)
+
+
+def _pie(p: ChartPainter) -> None:
+    """A pie with a legend."""
+    _ring(p, 0.0)
+
+
+def _donut(p: ChartPainter) -> None:
+    """A ring with a legend."""
+    _ring(p, p.rng.uniform(0.45, 0.65))
+
+
+def _light(colour: str) -> str:
+    """A lighter tint, on which dark text can be read."""
+    parts = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
+    return "#" + "".join(f"{(part + 2 * 255) // 3:02x}" for part in parts)
+
+
+SINGLE: dict[str, Callable[[ChartPainter], None]] = {
+    "column": _columns, "bar": _bars, "line": _line, "area": _area, "step": _step,
+    "lollipop": _lollipop, "dots": _dots, "pie": _pie, "donut": _donut,
+}  # fmt: skip
+MULTIPLE: dict[str, Callable[[ChartPainter], None]] = {
+    "grouped column": _columns, "grouped bar": _bars, "stacked column": _stacked_columns,
+    "stacked bar": _stacked_bars, "lines": _line, "range": _range_columns,
+}  # fmt: skip
+CHART_KINDS = (*SINGLE, *MULTIPLE)
+SERIES_ONLY = frozenset({"line", "area", "step", "lines"})
+"""Kinds that suggest an order of the names."""
+
+
+def draw_chart(
+    table: Table, theme: Theme, locale: Locale, rng: random.Random, width: float
+) -> tuple[str, str] | None:
+    """A table as a chart: its kind and its Typst code; None where no kind fits.
+
+    Args:
+        table: Keys and one to three numeric columns of one kind.
+        theme: The look.
+        locale: How tick labels are printed.
+        rng: Where all choices come from.
+        width: Width of the figure, in points.
+    """
+    if not is_chartable(table):
+        return None
+    kinds = SINGLE if len(table.columns) == 1 else MULTIPLE
+    names = [k for k in kinds if table.is_series or k not in SERIES_ONLY]
+    if len(table.columns) != 2:
+        names = [name for name in names if name != "range"]
+    for name in rng.sample(names, len(names)):
+        painter = ChartPainter(table, theme, locale, rng, width)
+        try:
+            kinds[name](painter)
+        except UnfitError:
+            continue
+        return name, painter.figure.typst()
+    return None
+
+
+def is_chartable(table: Table) -> bool:
+    """Whether all columns hold numbers of one kind and unit, none below zero."""
+    cells = [cell for row in table.cells for cell in row]
+    kinds = {(cell.kind, cell.unit) for cell in cells}
+    return (
+        len(kinds) == 1
+        and kinds <= {("number", ""), ("money", ""), ("percent", "%")}
+        and len(table.columns) <= 3
+        and 2 <= len(table.keys) <= 12
+        and all((cell.number or 0) >= 0 for cell in cells)
+        and any(cell.number for cell in cells)
+    )
