@@ -11,9 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from leopard.curation.pixels import scan_turn
 from leopard.curation.programs.evaluator import PrintedFacts, UnprovenError, agrees, evaluate
 from leopard.curation.synthesis.printed import Place, PrintedPage, read_pdf
 from leopard.errors import DataError
+from leopard.schema.geometry import ImageSize
 from leopard.schema.samples import NOT_ANSWERABLE, QuestionAnswer, Sample, VectorPage
 from leopard.schema.shards import PdfTable, check_shard, iter_samples, shard_paths
 
@@ -73,7 +75,7 @@ def verify_sample(sample: Sample, pdfs: PdfTable | Mapping[str, bytes], verdict:
         if qa.program is None:
             verdict.num_unverifiable += 1
             continue
-        problem = _judge(qa, printed, shown)
+        problem = _judge(qa, printed, shown, pages)
         if problem:
             verdict.add(sample, problem, f"{qa.question} -> {qa.answer}")
 
@@ -96,7 +98,12 @@ def _pdf(pdfs: PdfTable | Mapping[str, bytes], ref: str) -> bytes:
     return pdfs.read(ref) if isinstance(pdfs, PdfTable) else pdfs[ref]
 
 
-def _judge(qa: QuestionAnswer, printed: PrintedFacts, pages: list[PrintedPage]) -> str:
+def _judge(
+    qa: QuestionAnswer,
+    printed: PrintedFacts,
+    pages: list[PrintedPage],
+    images: list[VectorPage],
+) -> str:
     """What is wrong with one question; empty if nothing."""
     assert qa.program is not None
     try:
@@ -111,8 +118,11 @@ def _judge(qa: QuestionAnswer, printed: PrintedFacts, pages: list[PrintedPage]) 
         if place is None:
             return "evidence is on another page"
         box, page = place.outline, pages[evidence.image]
+        image = images[evidence.image]
         now = (box.left / page.width, box.top / page.height,
                box.right / page.width, box.bottom / page.height)  # fmt: skip
+        if image.augment_seed is not None:
+            now = scan_turn(image.augment_seed, ImageSize(image.width, image.height)).box(now)
         if any(abs(a - b) > BOX_TOLERANCE for a, b in zip(now, evidence.box, strict=True)):
             return "an evidence box has moved"
     return ""

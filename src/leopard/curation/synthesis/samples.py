@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from leopard.curation.pixels import scan_turn
 from leopard.curation.programs.interpreter import Interpreter
 from leopard.curation.programs.language import to_json
 from leopard.curation.randomness import share, stream
@@ -19,6 +20,7 @@ from leopard.curation.synthesis.printed import Place
 from leopard.curation.synthesis.questions import Draft, Gate, Proven, QuestionDrawer
 from leopard.curation.synthesis.settings import GENERATOR_VERSION, SynthSettings
 from leopard.errors import DataError
+from leopard.schema.geometry import ImageSize
 from leopard.schema.samples import (
     NOT_ANSWERABLE,
     Domain,
@@ -116,7 +118,13 @@ class SampleMaker:
         name, seed = self.settings.name, self.settings.seed
         sha256 = hashlib.sha256(document.pdf).hexdigest()
         blueprint = document.blueprint
-        qa = tuple(_question_answer(p, document) for p in proven)
+        rng = stream(self._hash, "scan", split, index)
+        scans = [
+            rng.getrandbits(31) if rng.random() < self.settings.scan_share else None
+            for _ in document.pages
+        ]
+        images = tuple(_pages(document, sha256, scans))
+        qa = tuple(_question_answer(p, document, images) for p in proven)
         suffix = "" if self.split is None else f"-{split}"
         identity = f"{name}-{GENERATOR_VERSION}-{seed}-{index}{suffix}"
         return Sample(
@@ -125,7 +133,7 @@ class SampleMaker:
             domain=_domain(document),
             task="synth",
             messages=conversation(len(document.pages), qa, rationales=self.settings.has_rationales),
-            images=tuple(_pages(document, sha256)),
+            images=images,
             qa=qa,
             provenance={
                 "generator": "synth",
@@ -191,7 +199,7 @@ def _domain(document: PrintedDocument) -> Domain:
     return "mixed" if len(blocks) > 1 else "chart" if blocks == {"chart"} else "table"
 
 
-def _pages(document: PrintedDocument, sha256: str) -> Iterator[VectorPage]:
+def _pages(document: PrintedDocument, sha256: str, scans: list[int | None]) -> Iterator[VectorPage]:
     dpi = document.blueprint.format.dpi
     for number, page in enumerate(document.pages, 1):
         yield VectorPage(
@@ -200,16 +208,19 @@ def _pages(document: PrintedDocument, sha256: str) -> Iterator[VectorPage]:
             dpi=dpi,
             width=max(1, round(page.width * dpi / 72)),
             height=max(1, round(page.height * dpi / 72)),
+            augment_seed=scans[number - 1],
         )
 
 
-def _question_answer(proven: Proven, document: PrintedDocument) -> QuestionAnswer:
+def _question_answer(
+    proven: Proven, document: PrintedDocument, images: tuple[VectorPage, ...]
+) -> QuestionAnswer:
     run = proven.run
     is_absent = run.kind == "unanswerable"
     answer = NOT_ANSWERABLE if is_absent else run.answer
     places = [(element, document.places[element]) for element in run.evidence]
     evidence = tuple(
-        Evidence(image=place.page, element=element, box=_share(place, document))
+        Evidence(image=place.page, element=element, box=_share(place, document, images))
         for element, place in places
     )
     return QuestionAnswer(
@@ -224,12 +235,17 @@ def _question_answer(proven: Proven, document: PrintedDocument) -> QuestionAnswe
     )
 
 
-def _share(place: Place, document: PrintedDocument) -> tuple[float, float, float, float]:
-    """The outline of a place as shares of its page."""
-    box, page = place.outline, document.pages[place.page]
-    return (
+def _share(
+    place: Place, document: PrintedDocument, images: tuple[VectorPage, ...]
+) -> tuple[float, float, float, float]:
+    """The outline of a place as shares of its image, turned with it if it is a scan."""
+    box, page, image = place.outline, document.pages[place.page], images[place.page]
+    shares = (
         round(max(box.left, 0) / page.width, 5),
         round(max(box.top, 0) / page.height, 5),
         round(min(box.right / page.width, 1), 5),
         round(min(box.bottom / page.height, 1), 5),
     )
+    if image.augment_seed is None:
+        return shares
+    return scan_turn(image.augment_seed, ImageSize(image.width, image.height)).box(shares)
