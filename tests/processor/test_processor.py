@@ -455,3 +455,42 @@ def test_a_byte_level_tokenizer_of_ones_own_serves():
     assert inputs["input_ids"][0, 0] == tokenizer.pad_token_id == processor.pad_token_id
     text = processor.decode(inputs["input_ids"][1], skip_special_tokens=True)
     assert text == "user\n\nimage 1:  é <|eot_id|>assistant\n\n"
+
+
+def test_the_model_can_go_on_in_an_answer_that_was_begun(small):
+    messages = [Message.of("user", "q"), Message.of("assistant", "The total is")]
+    going_on = small(messages, continue_final_message=True)["input_ids"][0].tolist()
+    closed = small(messages, add_generation_prompt=False)["input_ids"][0].tolist()
+    assert closed == [*going_on, 265]
+
+
+def test_tokens_of_answers_can_be_marked(small):
+    batch = [[Message.of("user", "q"), Message.of("assistant", "ab")], [Message.of("user", "q")]]
+    inputs = small(batch, add_generation_prompt=False, return_assistant_tokens_mask=True)
+    marked = inputs["input_ids"][inputs["assistant_masks"] == 1].tolist()
+    assert marked == [ord("a"), ord("b"), 265]
+
+
+def test_tools_have_no_place_in_the_format(small):
+    with pytest.raises(PromptError, match="tools is given"):
+        small.apply_chat_template(conversation(), tools=[{"name": "x"}])
+    assert small.apply_chat_template(conversation(), tools=None)
+
+
+def test_options_that_auto_classes_hand_on_are_left_aside(tiny_model_folder):
+    processor = LeopardProcessor.from_pretrained(
+        tiny_model_folder, _from_auto=True, dtype="auto", token=None, max_crops=5
+    )
+    assert processor.settings.max_crops == 5
+    with pytest.raises(ConfigError, match="dtype"):
+        LeopardProcessor.from_pretrained(tiny_model_folder, dtype="auto")
+
+
+def test_the_model_takes_the_inputs_as_they_are(tiny_model_folder):
+    from leopard.model import LeopardForConditionalGeneration
+
+    processor = LeopardProcessor.from_pretrained(tiny_model_folder)
+    model = LeopardForConditionalGeneration.from_pretrained(tiny_model_folder).eval()
+    inputs = processor(["<image> a", "bb"], [[picture(120, 160)], []])
+    ids = model.generate(**inputs, max_new_tokens=3, do_sample=False)
+    assert ids.shape == (2, inputs["input_ids"].shape[1] + 3)

@@ -120,13 +120,13 @@ def test_a_conversation_of_several_turns_with_a_system_turn():
         f"<|start_header_id|>user<|end_header_id|>\n\nimage 2: {START}{IMAGE}{END}R<|eot_id|>"
         "<|start_header_id|>assistant<|end_header_id|>\n\n"
     )
-    without = builder().text(messages, [1, 1], add_generation_prompt=False)
+    without = builder().text(messages, [1, 1], ending="closed")
     assert text == without + "<|start_header_id|>assistant<|end_header_id|>\n\n"
 
 
 def test_only_answers_and_their_end_are_learnt():
     messages = [Message.of("user", "Q", ImagePart()), Message.of("assistant", "Yes")]
-    encoded = builder().encode(messages, [1], add_generation_prompt=False)
+    encoded = builder().encode(messages, [1], ending="closed")
     learnt = [label for label in encoded.labels if label != -100]
     assert learnt == [ord("Y"), ord("e"), ord("s"), 128009]
     assert encoded.input_ids[-4:] == learnt
@@ -134,7 +134,7 @@ def test_only_answers_and_their_end_are_learnt():
 
 def test_an_image_in_an_answer_is_not_learnt():
     messages = [Message.of("user", "Q"), Message.of("assistant", "A", ImagePart(), "B")]
-    encoded = builder().encode(messages, [1], add_generation_prompt=False)
+    encoded = builder().encode(messages, [1], ending="closed")
     assert [t for t in encoded.labels if t != -100] == [ord("A"), ord("B"), 128009]
 
 
@@ -165,7 +165,7 @@ def test_an_answer_is_tokenised_as_it_is_generated():
     from dataclasses import replace
 
     apart = replace(prompt, layout=find_layout("released-training"))
-    apart.encode([Message.of("user", "\nQ")], [], add_generation_prompt=False)
+    apart.encode([Message.of("user", "\nQ")], [], ending="closed")
     assert recorder.texts == ["user", "\n\n", "\nQ"]
 
 
@@ -272,7 +272,7 @@ def test_the_template_for_engines_says_the_same_as_the_builder(layout, opens):
     template = jinja2.Environment().from_string(prompt.chat_template())
     rendered = template.render(messages=MESSAGES, add_generation_prompt=opens)
     messages = [Message.from_dict(message) for message in MESSAGES]
-    assert rendered == prompt.render(messages, add_generation_prompt=opens)
+    assert rendered == prompt.render(messages, ending="answer" if opens else "closed")
     assert rendered.count("<|eot_id|>") == 3
     assert rendered.count(IMAGE) == 1
 

@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL.Image import Image
 
-_AUTO_OPTIONS = ("trust_remote_code", "config", "use_fast", "backend")
 _HUB_OPTIONS = ("cache_dir", "force_download", "local_files_only", "token", "revision", "subfolder")
 
 
@@ -106,9 +105,12 @@ class LeopardProcessor(ProcessorMixin):
             ConfigError: If a setting is unknown or outside its range.
         """
         name = str(pretrained_model_name_or_path)
-        options = {key: value for key, value in options.items() if not key.startswith("_")}
-        hub = {key: options.pop(key) for key in _HUB_OPTIONS if options.get(key) is not None}
-        options = {k: v for k, v in options.items() if k not in (*_HUB_OPTIONS, *_AUTO_OPTIONS)}
+        hub = {key: options.pop(key, None) for key in _HUB_OPTIONS}
+        hub = {key: value for key, value in hub.items() if value is not None}
+        if options.pop("_from_auto", False):
+            # Auto classes and pipelines hand on what they were given for models, too.
+            known = {*ProcessorSettings.model_fields, "image_token"}
+            options = {key: value for key, value in options.items() if key in known}
         config = read_json(name, "config.json", hub)
         values = {**settings_from_config(config), **stored_settings(name, hub)}
         if (image_token := options.pop("image_token", None)) is not None:
@@ -346,6 +348,9 @@ class LeopardProcessor(ProcessorMixin):
                 "chat_template is given, but the weights know one format only; leave it out"
             )
         options = {"add_generation_prompt": False, **options, **(processor_kwargs or {})}
+        for unused in ("tools", "documents", "load_audio_from_video"):
+            if options.pop(unused, None):
+                raise PromptError(f"{unused} is given, but the chat format has no place for it")
         images = options.pop("images", None)
         if tokenize:
             inputs = self(conversation, images, **options)
@@ -354,7 +359,7 @@ class LeopardProcessor(ProcessorMixin):
         first = conversation[0] if isinstance(conversation, Sequence) and conversation else None
         is_batch = isinstance(first, Sequence)
         prompts = [
-            self._builder.render(item.messages, add_generation_prompt=call.add_generation_prompt)
+            self._builder.render(item.messages, ending=call.ending)
             for item in read_conversations(conversation, None)
         ]
         return prompts if is_batch else prompts[0]
@@ -444,16 +449,14 @@ class LeopardProcessor(ProcessorMixin):
             return EncodedPrompt(input_ids=[], answer_mask=[], image_spans=[])
         if len(kept) < len(conversation.images):
             messages = keep_images(messages, kept)
-        return self._builder.encode(
-            messages, crops, add_generation_prompt=call.add_generation_prompt
-        )
+        return self._builder.encode(messages, crops, ending=call.ending)
 
     def _inputs(
         self, prepared: Sequence[PreparedPrompt], call: CallOptions, *, has_text: bool
     ) -> LeopardInputs:
         data: dict[str, Any] = {}
         if has_text:
-            data = self._padded([item.prompt.input_ids for item in prepared], call)
+            data = self._padded([item.prompt for item in prepared], call)
         pixels = self.pixel_values(prepared)
         if pixels is not None:
             data["pixel_values"] = pixels
@@ -474,24 +477,28 @@ class LeopardProcessor(ProcessorMixin):
         }
         return LeopardInputs(data, report)
 
-    def _padded(self, rows: Sequence[list[int]], call: CallOptions) -> dict[str, Any]:
-        longest = max(map(len, rows))
+    def _padded(self, prompts: Sequence[EncodedPrompt], call: CallOptions) -> dict[str, Any]:
+        longest = max(len(prompt.input_ids) for prompt in prompts)
         if not call.padding:
-            if call.return_tensors and any(len(row) != longest for row in rows):
+            if call.return_tensors and any(len(p.input_ids) != longest for p in prompts):
                 raise PromptError(
                     "prompts of different lengths make no tensor; use padding=True or "
                     "return_tensors=None"
                 )
             longest = 0
-        ids, mask = [], []
-        for row in rows:
-            pad, real = [self.pad_token_id] * (longest - len(row)), [1] * len(row)
-            blank = [0] * len(pad)
-            is_left = call.padding_side == "left"
-            ids.append(pad + row if is_left else row + pad)
-            mask.append(blank + real if is_left else real + blank)
-        data = {"input_ids": ids, "attention_mask": mask}
+
+        def pad(row: list[int], filler: int) -> list[int]:
+            spare = [filler] * (longest - len(row))
+            return spare + row if call.padding_side == "left" else row + spare
+
+        ids = [pad(prompt.input_ids, self.pad_token_id) for prompt in prompts]
+        data = {
+            "input_ids": ids,
+            "attention_mask": [pad([1] * len(prompt.input_ids), 0) for prompt in prompts],
+        }
         if call.return_mm_token_type_ids:
             image = self.image_token_id
             data["mm_token_type_ids"] = [[int(token == image) for token in row] for row in ids]
+        if call.return_assistant_tokens_mask:
+            data["assistant_masks"] = [pad(list(map(int, p.answer_mask)), 0) for p in prompts]
         return data

@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from importlib import resources
+from typing import Literal
 
 from leopard.errors import ConfigError, PromptError
 from leopard.processor.tokens import SpecialTokens
@@ -217,6 +218,11 @@ class _Break:
 _Piece = _Text | _Special | _Image | _Break
 
 
+Ending = Literal["closed", "answer", "continued"]
+"""How a prompt ends: with the last turn closed, with an assistant turn opened for the answer, or
+with the last turn left open so that the model goes on in it."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EncodedPrompt:
     """A prompt as token ids, every placeholder in its place."""
@@ -253,14 +259,14 @@ class PromptBuilder:
         messages: Sequence[Message],
         crops_per_image: Sequence[int],
         *,
-        add_generation_prompt: bool = True,
+        ending: Ending = "answer",
     ) -> EncodedPrompt:
         """Encode a conversation.
 
         Args:
             messages: Turns in order; at most one system turn, the first.
             crops_per_image: Thumbnail and tiles of each image, in prompt order.
-            add_generation_prompt: Whether to open an assistant turn at the end.
+            ending: How the prompt ends.
 
         Raises:
             PromptError: If the image parts and the images differ in number, or roles are wrong.
@@ -268,7 +274,7 @@ class PromptBuilder:
         """
         check_messages(messages, len(crops_per_image))
         prompt = EncodedPrompt(input_ids=[], answer_mask=[], image_spans=[])
-        for piece in _merged(self._pieces(messages, add_generation_prompt)):
+        for piece in _merged(self._pieces(messages, ending)):
             if isinstance(piece, _Image):
                 start = len(prompt.input_ids)
                 self._add_image(prompt, piece.index, crops_per_image[piece.index])
@@ -284,7 +290,7 @@ class PromptBuilder:
         messages: Sequence[Message],
         crops_per_image: Sequence[int],
         *,
-        add_generation_prompt: bool = True,
+        ending: Ending = "answer",
     ) -> str:
         """The prompt as people read it, with one placeholder for each crop.
 
@@ -292,7 +298,7 @@ class PromptBuilder:
         """
         check_messages(messages, len(crops_per_image))
         texts: list[str] = []
-        for piece in self._pieces(messages, add_generation_prompt):
+        for piece in self._pieces(messages, ending):
             if isinstance(piece, _Image):
                 texts += self._image_tokens(crops_per_image[piece.index], 1)
             elif isinstance(piece, _Special):
@@ -301,9 +307,7 @@ class PromptBuilder:
                 texts.append(piece.text)
         return "".join(texts)
 
-    def render(
-        self, messages: Sequence[Message], *, add_generation_prompt: bool = True
-    ) -> RenderedPrompt:
+    def render(self, messages: Sequence[Message], *, ending: Ending = "answer") -> RenderedPrompt:
         """The prompt as a string for serving engines, one placeholder for each image.
 
         Special tokens that a user typed are broken by an invisible word joiner.
@@ -313,7 +317,7 @@ class PromptBuilder:
         """
         check_messages(messages, count_images(messages))
         texts: list[str] = []
-        for piece in self._pieces(messages, add_generation_prompt):
+        for piece in self._pieces(messages, ending):
             if isinstance(piece, _Image):
                 # Engines replace the placeholder by the whole image, its label included.
                 texts[-1] = self.tokens.image
@@ -367,15 +371,16 @@ class PromptBuilder:
         body = resources.files("leopard.processor").joinpath("chat_template.jinja")
         return "\n".join([*lines, body.read_text(encoding="utf-8")])
 
-    def _pieces(self, messages: Sequence[Message], add_generation_prompt: bool) -> Iterator[_Piece]:
+    def _pieces(self, messages: Sequence[Message], ending: Ending) -> Iterator[_Piece]:
         yield _Special(self.tokens.names.bos)
         images = 0
-        for message in messages:
+        for index, message in enumerate(messages):
             yield from self._header(message.role)
             yield from self._turn(message, images)
             images += message.num_images
-            yield _Special(self.tokens.names.turn_end, message.role == "assistant")
-        if add_generation_prompt:
+            if ending != "continued" or index < len(messages) - 1:
+                yield _Special(self.tokens.names.turn_end, message.role == "assistant")
+        if ending == "answer":
             yield from self._header("assistant")
 
     def _header(self, role: str) -> Iterator[_Piece]:
@@ -413,7 +418,7 @@ class PromptBuilder:
 
     def _add_image(self, prompt: EncodedPrompt, index: int, crops: int) -> None:
         assert crops >= 1, f"image {index} has no crop"
-        ids = {token: self.tokens.id(token) for token in set(self._image_tokens(crops, 1))}
+        ids = {token: self.tokens.id(token) for token in self._image_tokens(crops, 1)}
         tokens = self._image_tokens(crops, self.visual_tokens_per_crop)
         _add(prompt, [ids[token] for token in tokens], False)
 

@@ -12,7 +12,7 @@ from pydantic import Field
 from leopard.config import Settings, build
 from leopard.processor.crops import Normalisation
 from leopard.processor.policies import find_policy
-from leopard.processor.prompt import ImageLayout, find_layout
+from leopard.processor.prompt import Ending, ImageLayout, find_layout
 from leopard.processor.tokens import TokenNames
 from leopard.schema.geometry import CropGeometry
 
@@ -89,6 +89,8 @@ class CallOptions(Settings):
     """Where padding goes; left for generation."""
     add_generation_prompt: bool = True
     """Whether messages end with an opened assistant turn."""
+    continue_final_message: bool = False
+    """Whether the last turn stays open, so that the model goes on in it; instead of opening one."""
     rendered: bool = False
     """Whether strings are prompts of the chat template, their special tokens real. Trusted only."""
     max_length: int | None = Field(default=None, ge=1)
@@ -98,6 +100,15 @@ class CallOptions(Settings):
     on_too_many_images: OnTooManyImages | None = None
     return_mm_token_type_ids: bool = False
     """Whether to mark placeholders by 1 in `mm_token_type_ids`."""
+    return_assistant_tokens_mask: bool = False
+    """Whether to mark tokens of assistant turns by 1 in `assistant_masks`."""
+
+    @property
+    def ending(self) -> Ending:
+        """How prompts end."""
+        if self.continue_final_message:
+            return "continued"
+        return "answer" if self.add_generation_prompt else "closed"
 
     def applied_to(self, settings: ProcessorSettings) -> ProcessorSettings:
         """Settings with this call's own values put in.
