@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import json
 import tarfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -24,11 +24,12 @@ IMAGE_TAG = "<image>"
 SAMPLES_PER_FILE = 500
 
 
-def export_folder(source: Path, target: Path, style: str) -> int:
+def export_folder(source: Path, target: Path, style: str, dropped: Collection[str] = ()) -> int:
     """Write the samples of a folder of shards in another format; returns how many.
 
     Args:
         source: Folder of shards.
+        dropped: Ids of samples to leave out.
         target: Folder to write into; must not hold an export yet.
         style: A name in `FORMATS`.
 
@@ -40,7 +41,8 @@ def export_folder(source: Path, target: Path, style: str) -> int:
     if target.exists() and any(target.iterdir()):
         raise ConfigError(f"{target} is not empty; give a new folder")
     target.mkdir(parents=True, exist_ok=True)
-    return FORMATS[style](pixel_samples(source), target)
+    kept = (sample for sample in pixel_samples(source) if sample.id not in dropped)
+    return FORMATS[style](kept, target)
 
 
 def pixel_samples(source: Path) -> Iterator[Sample]:
