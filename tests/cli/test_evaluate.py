@@ -5,6 +5,7 @@ from typer.testing import CliRunner
 
 from leopard.cli.main import build_app
 from leopard.evaluation.fake import ScriptedGenerator
+from leopard.evaluation.records import read_records
 from tests.evaluation.generators.test_openai_server import Server
 from tests.evaluation.helpers import by_content, evaluate, many_pages
 
@@ -159,3 +160,29 @@ def test_runs_of_other_tasks_are_not_compared(data, two_runs, tmp_path):
     result = leopard("compare", two_runs[0], tmp_path / "d")
     assert result.exit_code == 2
     assert "one task" in result.stderr
+
+
+def test_a_real_model_gives_the_same_answers_in_any_batch(data, tmp_path, tiny_model_folder):
+    logs = []
+    for batch in (1, 5):
+        out = tmp_path / str(batch)
+        result = leopard(
+            "run",
+            "mpdocvqa",
+            data,
+            "--out",
+            out,
+            "--model",
+            tiny_model_folder,
+            "-q",
+            "--limit",
+            5,
+            "--batch-size",
+            batch,
+            "--max-new-tokens",
+            4,
+        )
+        assert result.exit_code == 0, result.output
+        logs.append([(r["id"], r["raw"], r["error"], r["scores"]) for r in read_records(out)])
+    assert logs[0] == logs[1]
+    assert all(error == "" for _, _, error, _ in logs[0])
