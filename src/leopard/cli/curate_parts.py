@@ -5,7 +5,7 @@ Knows nothing of what is made.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
@@ -14,6 +14,11 @@ from leopard.errors import ConfigError
 from leopard.schema.samples import Split
 
 if TYPE_CHECKING:
+    from leopard.curation.bench import Rate
+    from leopard.curation.executors.local import LocalExecutor
+    from leopard.curation.executors.rank import RankExecutor
+    from leopard.curation.executors.ray import RayExecutor
+    from leopard.curation.plan import Plan, Unit
     from leopard.curation.synthesis.settings import SynthSettings
 
 
@@ -86,3 +91,63 @@ def progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
     with Progress(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task(what, total=total)
         yield lambda count: bar.advance(task, count)
+
+
+def make_plan(
+    chosen: tuple[str | None, Path | None, list[str] | None, int | None],
+    samples: int,
+    shard_size: int,
+    split: str | None,
+) -> Plan:
+    """A plan from what was given on the command line: (preset, config, overrides, seed), sizes."""
+    from leopard.curation.plan import Plan
+
+    preset, config, overrides, seed = chosen
+    return Plan(
+        settings=settings_of(preset, config, overrides or [], seed),
+        num_samples=samples,
+        shard_size=shard_size,
+        split=split_of(split),
+    )
+
+
+def choose_executor(
+    name: str,
+    units: tuple[Unit, ...],
+    workers: int,
+    place: tuple[int, int],
+    address: str | None,
+) -> tuple[LocalExecutor | RankExecutor | RayExecutor, tuple[Unit, ...]]:
+    """The executor of this name, and the units that are its own.
+
+    Raises:
+        ConfigError: If there is none of this name.
+    """
+    if name == "local":
+        from leopard.curation.executors.local import LocalExecutor
+
+        return LocalExecutor(workers), units
+    if name == "ray":
+        from leopard.curation.executors.ray import RayExecutor
+
+        return RayExecutor(address, workers), units
+    if name == "rank":
+        from leopard.curation.executors.local import LocalExecutor
+        from leopard.curation.executors.rank import RankExecutor
+
+        own = RankExecutor(*place)
+        return LocalExecutor(workers), units[own.rank :: own.world]
+    raise ConfigError(f"executor {name!r} is unknown; use one of local, ray, rank")
+
+
+def rate_table(rates: Iterable[Rate]) -> None:
+    """Print rates as a table, line by line as they come."""
+    from rich.console import Console
+
+    console = Console()
+    console.print(f"{'per CPU-second':>16}  {'goal':>6}  what")
+    for rate in rates:
+        goal = "" if rate.goal is None else f"{rate.goal:g}"
+        missed = rate.goal is not None and rate.per_second < rate.goal
+        line = f"{rate.per_second:16.1f}  {goal:>6}  {rate.what}"
+        console.print(line, style="yellow" if missed else None, highlight=False)

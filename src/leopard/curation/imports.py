@@ -11,7 +11,9 @@ import re
 import tarfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from io import BytesIO
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +22,20 @@ import PIL.Image
 from leopard.errors import ConfigError, DataError
 from leopard.schema.messages import ImagePart, Message, Part, TextPart, count_images
 from leopard.schema.samples import PixelImage, Sample
-from leopard.schema.shards import iter_rows, iter_samples, shard_paths
+from leopard.schema.shards import iter_rows, iter_samples, shard_paths, write_shard
 
 TALK_COLUMNS = ("conversations", "conversation", "texts", "text", "messages", "qa")
 IMAGE_COLUMNS = ("images", "image", "input_image", "jpgs")
 ID_COLUMNS = ("id", "question_id", "sample_id", "uid")
 _TAG = re.compile(r"<image(?:-?\d+)?>|<\|image\|>")
+
+
+@dataclass(slots=True)
+class ImportReport:
+    """What an import took and left out."""
+
+    num_samples: int = 0
+    rejects: Counter[str] = field(default_factory=Counter)
 
 
 class BadRecordError(Exception):
@@ -56,6 +66,19 @@ def import_samples(
             yield _sample(record, where, number, task)
         except BadRecordError as error:
             rejects[str(error)] += 1
+
+
+def import_into(source: Path, style: str, target: Path, shard_size: int = 500) -> ImportReport:
+    """Import a local copy into pixel shards; see `import_samples`."""
+    target.mkdir(parents=True, exist_ok=True)
+    report = ImportReport()
+    samples = import_samples(source, style, report.rejects)
+    number = 0
+    while chunk := list(islice(samples, shard_size)):
+        write_shard(target / f"shard-{number:05d}.parquet", chunk, rejects=report.rejects)
+        report.num_samples += len(chunk)
+        number += 1
+    return report
 
 
 def _sample(record: Mapping[str, Any], where: str, number: int, task: str) -> Sample:

@@ -34,7 +34,9 @@ Signature = npt.NDArray[np.uint64]
 def _dct(side: int) -> npt.NDArray[np.float64]:
     """The orthogonal DCT-II matrix, (frequency, position)."""
     k, n = np.arange(side)[:, None], np.arange(side)[None, :]
-    matrix: npt.NDArray[np.float64] = np.sqrt(2 / side) * np.cos(np.pi * (2 * n + 1) * k / (2 * side))
+    matrix: npt.NDArray[np.float64] = np.sqrt(2 / side) * np.cos(
+        np.pi * (2 * n + 1) * k / (2 * side)
+    )
     matrix[0] /= np.sqrt(2)
     return matrix
 
