@@ -8,10 +8,12 @@ does not see. Knows nothing of crops or models.
 from __future__ import annotations
 
 import random
+import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
 FONT_DIRS = ("/usr/share/fonts", "/usr/local/share/fonts", "/usr/share/texmf/fonts")
@@ -39,48 +41,8 @@ TRAIN_FONTS = (
 )
 HELD_OUT_FONTS = ("Tinos", "Arimo", "FreeSans", "FreeSerif", "URW Bookman", "TeX Gyre Adventor")
 
-LABELS = (
-    "Name;Full name;First name;Last name;Customer;Client;Vendor;Supplier;Company;Company name;"
-    "Organization;Department;Address;Street;City;State;Country;Zip code;Postal code;Phone;Telephone;"
-    "Fax;Email;E-mail address;Website;Contact;Contact person;Date;Issue date;Due date;Order date;"
-    "Delivery date;Start date;End date;Expiry date;Date of birth;Invoice number;Invoice No.;Order ID;"
-    "Order number;Reference;Reference No.;Account;Account number;Customer ID;Employee ID;Policy number;"
-    "Registration number;Serial number;Tracking number;Case number;Permit No.;Batch;Lot number;Model;"
-    "Product;Product code;SKU;Quantity;Unit price;Price;Amount;Amount due;Subtotal;Tax;VAT;Discount;"
-    "Total;Total due;Grand total;Balance;Payment method;Payment terms;Currency;Bank;IBAN;Status;Type;"
-    "Category;Class;Grade;Level;Priority;Version;Revision;Title;Subject;Project;Project manager;"
-    "Author;Approved by;Prepared by;Reviewed by;Signed by;Supervisor;Doctor;Patient;Patient ID;Age;"
-    "Gender;Weight;Height;Blood type;Room;Floor;Building;Gate;Seat;Flight;Train;Platform;Departure;"
-    "Arrival;Origin;Destination;Distance;Duration;Time;Speed;Temperature;Pressure;Humidity;Voltage;"
-    "Power;Capacity;Length;Width;Depth;Area;Population;Revenue;Net income;Expenses;Profit;Budget;Cost;"
-    "Salary;Rate;Score;Rank;Rating;Winner;Team;Coach;Captain;Stadium;Attendance;School;Teacher;Course;"
-    "Semester;Credits;Nationality;Language;Occupation;Employer;Insurance;License;Vehicle;Color;Brand;"
-    "Material;Ingredients;Calories;Warranty;Location;Region;District;Branch;Agent;Purpose;Notes;Result"
-).split(";")
-FIRST = (
-    "James Mary Robert Patricia John Jennifer Michael Linda David Elizabeth William Barbara Richard "
-    "Susan Joseph Jessica Thomas Sarah Charles Karen Daniel Nancy Matthew Lisa Anthony Betty Mark "
-    "Sandra Paul Ashley Steven Emily Andrew Donna Kenneth Michelle George Carol Joshua Amanda Kevin "
-    "Anna Peter Laura Hugo Ivan Marta Olga Pedro Sofia Ahmed Fatima Chen Wei Yuki Kenji Priya Arjun "
-    "Lars Ingrid Nils Eva Marco Giulia Pierre Claire Hans Greta Omar Leila Diego Lucia Tomas Zofia"
-).split()
-LAST = (
-    "Smith Johnson Williams Brown Jones Garcia Miller Davis Wilson Anderson Taylor Moore Jackson "
-    "Martin Lee Thompson White Lopez Clark Lewis Walker Hall Young King Wright Scott Green Baker Adams "
-    "Nelson Hill Campbell Mitchell Roberts Carter Phillips Evans Turner Parker Collins Edwards Stewart "
-    "Morris Murphy Cook Rogers Morgan Cooper Peterson Reed Bailey Kelly Howard Kim Cox Ward Richards "
-    "Watson Brooks Wood James Bennett Gray Hughes Price Myers Long Foster Sanders Ross Khan Patel Singh "
-    "Tanaka Sato Nguyen Tran Kowalski Novak Jensen Olsen Larsson Fischer Weber Schmidt Rossi Ferrari"
-).split()
-PLACES = (
-    "London Paris Berlin Madrid Rome Vienna Prague Warsaw Oslo Stockholm Helsinki Dublin Lisbon Athens "
-    "Boston Chicago Denver Seattle Houston Dallas Atlanta Miami Phoenix Portland Austin Toronto Montreal "
-    "Vancouver Sydney Melbourne Tokyo Osaka Seoul Beijing Shanghai Delhi Mumbai Cairo Lagos Nairobi Lima "
-    "Bogota Quito Santiago Geneva Zurich Basel Lyon Milan Turin Naples Porto Krakow Riga Tallinn Vilnius"
-).split()
-MONTHS = (
-    "January February March April May June July August September October November December"
-).split()
+PAPERS = ("white",) * 3 + ("luma(250)", 'rgb("#fffdf2")', 'rgb("#f2f7ff")')
+INKS = ("black",) * 3 + ("luma(40)", 'rgb("#1a2a4a")')
 KV_QUESTIONS = (
     "What is the {k}?",
     "What is the {k}?",
@@ -108,6 +70,13 @@ CELL_QUESTIONS = (
 
 
 @cache
+def lists() -> dict[str, list[str]]:
+    """Labels, names and places that ship with the package."""
+    text = resources.files("leopard.curation").joinpath("data/reading_pages.toml").read_text()
+    return tomllib.loads(text)
+
+
+@cache
 def words() -> tuple[str, ...]:
     """The word list that ships with the package."""
     text = resources.files("leopard.curation").joinpath("data/words.txt").read_text()
@@ -122,6 +91,14 @@ class ReadingPage:
     """Typst source."""
     qa: tuple[tuple[str, str, str], ...]
     """(question, answer, family) triples; the answers are printed on the page."""
+
+
+Pairs = list[tuple[str, str]]
+"""Labels and values as Typst code."""
+
+
+def _cells(pairs: Pairs) -> str:
+    return ", ".join(f"[{label}], [{value}]" for label, value in pairs)
 
 
 def typst_string(text: str) -> str:
@@ -167,7 +144,7 @@ class PageWriter:
         """A calendar date in one of the usual spellings."""
         rng = self.rng
         d, m, y = rng.randint(1, 28), rng.randint(1, 12), rng.randint(1950, 2035)
-        name = MONTHS[m - 1]
+        name = lists()["months"][m - 1]
         return rng.choice(
             [
                 f"{y}-{m:02d}-{d:02d}",
@@ -195,20 +172,23 @@ class PageWriter:
 
     def person(self) -> str:
         """A personal name."""
-        first, last = self.rng.choice(FIRST), self.rng.choice(LAST)
+        first, last = (
+            self.rng.choice(lists()["first_names"]),
+            self.rng.choice(lists()["last_names"]),
+        )
         return self.rng.choice([f"{first} {last}", f"{first} {last}", f"{last}, {first}",
                                 f"Dr. {last}", f"{first[0]}. {last}"])  # fmt: skip
 
     def place(self) -> str:
         """A place or a street address."""
-        city = self.rng.choice(PLACES)
+        city = self.rng.choice(lists()["places"])
         street = f"{self.rng.randint(1, 999)} {self.word().title()} Street"
         return self.rng.choice([city, city, street, f"{street}, {city}"])
 
     def contact(self) -> str:
         """An e-mail address or a telephone number."""
         rng = self.rng
-        mail = f"{rng.choice(FIRST).lower()}@{self.word()}.{rng.choice(['com', 'org', 'net'])}"
+        mail = f"{rng.choice(lists()['first_names']).lower()}@{self.word()}.{rng.choice(['com', 'org', 'net'])}"
         phone = "".join(str(rng.randint(0, 9)) for _ in range(10))
         return rng.choice([mail, f"({phone[:3]}) {phone[3:6]}-{phone[6:]}", f"+{phone}"])
 
@@ -224,7 +204,7 @@ class PageWriter:
         """A label not used on this page before."""
         for _ in range(50):
             known = self.rng.random() < 0.55
-            text = self.rng.choice(LABELS) if known else self.phrase(1, 3)
+            text = self.rng.choice(lists()["labels"]) if known else self.phrase(1, 3)
             if text.lower() not in self.labels_used and len(text) <= 28:
                 break
         self.labels_used.add(text.lower())
@@ -245,30 +225,62 @@ class PageWriter:
         pairs = [(self.label(), self.value()) for _ in range(rng.randint(2, 8))]
         for label, value in pairs:
             self.ask_value(label, value)
-        style = rng.randrange(6)
-        end = rng.choice([":", ":", ":", "", " :"])
-        strong = rng.random() < 0.5
-        def show(label: str) -> str:
-            body = typst_string(label + (end if style != 4 else ""))
-            return f"#strong[{body}]" if strong else body
-        if style == 0:
-            return " \\\n".join(f"{show(k)} {typst_string(v)}" for k, v in pairs)
-        if style in (1, 2):
-            cells = ", ".join(f"[{show(k)}], [{typst_string(v)}]" for k, v in pairs)
-            gap = rng.randint(6, 24)
-            width = rng.choice(["auto", "1fr", "40%"])
-            return f"#grid(columns: ({width}, auto), column-gutter: {gap}pt, row-gutter: {rng.randint(5, 11)}pt, {cells})"
-        if style == 3:
-            cells = ", ".join(f"[{show(k)}], [{typst_string(v)}]" for k, v in pairs)
-            stroke = rng.choice(["0.5pt", "0.5pt + gray", "none"])
-            return f"#table(columns: (auto, 1fr), stroke: {stroke}, inset: {rng.randint(3, 7)}pt, {cells})"
-        if style == 4:
-            cells = ", ".join(
-                f"[#text(size: 0.85em, fill: luma({rng.choice([0, 60, 90])}))[{show(k)}] \\ {typst_string(v)}]" for k, v in pairs
-            )
-            return f"#grid(columns: (1fr, 1fr), row-gutter: {rng.randint(7, 14)}pt, column-gutter: 8pt, {cells})"
+        shape = rng.choice(
+            [self.lines, self.aligned, self.ruled, self.stacked, self.leaders, self.shaded]
+        )
+        ends = [""] if shape == self.stacked else [":", ":", ":", "", " :"]
+        end, is_bold = rng.choice(ends), rng.random() < 0.5
+        shown = []
+        for label, value in pairs:
+            body = typst_string(label + end)
+            shown.append((f"#strong[{body}]" if is_bold else body, typst_string(value)))
+        return shape(shown)
+
+    def lines(self, pairs: Pairs) -> str:
+        """Label and value on one line."""
+        return " \\\n".join(f"{label} {value}" for label, value in pairs)
+
+    def aligned(self, pairs: Pairs) -> str:
+        """Two columns without rules."""
+        width = self.rng.choice(["auto", "1fr", "40%"])
+        return (
+            f"#grid(columns: ({width}, auto), column-gutter: {self.rng.randint(6, 24)}pt, "
+            f"row-gutter: {self.rng.randint(5, 11)}pt, {_cells(pairs)})"
+        )
+
+    def ruled(self, pairs: Pairs) -> str:
+        """Two columns in boxes."""
+        stroke = self.rng.choice(["0.5pt", "0.5pt + gray", "none"])
+        inset = self.rng.randint(3, 7)
+        return f"#table(columns: (auto, 1fr), stroke: {stroke}, inset: {inset}pt, {_cells(pairs)})"
+
+    def shaded(self, pairs: Pairs) -> str:
+        """Boxes with tinted labels, two or four to a row, as on invoices."""
+        rng = self.rng
+        tint = rng.choice(["luma(225)", "luma(240)", 'rgb("#dde8f4")', "none"])
+        columns = rng.choice(["(auto, auto)", "(40%, 60%)"])
+        if len(pairs) % 2 == 0 and rng.random() < 0.5:
+            columns = "(auto, 1fr, auto, 1fr)"
+        stroke = rng.choice(["0.5pt", "0.7pt", "0.4pt + gray"])
+        return (
+            f"#table(columns: {columns}, stroke: {stroke}, inset: {rng.randint(2, 6)}pt, "
+            f"fill: (x, y) => if calc.even(x) {{ {tint} }}, {_cells(pairs)})"
+        )
+
+    def stacked(self, pairs: Pairs) -> str:
+        """Small labels above their values, two to a row."""
+        ink = self.rng.choice([0, 60, 90])
+        cells = ", ".join(
+            f"[#text(size: 0.85em, fill: luma({ink}))[{label}] \\ {value}]"
+            for label, value in pairs
+        )
+        gap = self.rng.randint(7, 14)
+        return f"#grid(columns: (1fr, 1fr), row-gutter: {gap}pt, column-gutter: 8pt, {cells})"
+
+    def leaders(self, pairs: Pairs) -> str:
+        """Dots between label and value."""
         return " \\\n".join(
-            f"{show(k)} #box(width: 1fr, repeat[.]) {typst_string(v)}" for k, v in pairs
+            f"{label} #box(width: 1fr, repeat[.]) {value}" for label, value in pairs
         )
 
     def data_table(self) -> str:
@@ -279,7 +291,9 @@ class PageWriter:
         header = [h[:14].strip() for h in header]
         makers = [rng.choice([self.number, self.amount, self.date, self.code, self.number])
                   for _ in range(cols)]  # fmt: skip
-        name = rng.choice([self.person, lambda: self.phrase(1, 2), lambda: rng.choice(PLACES)])
+        name = rng.choice(
+            [self.person, lambda: self.phrase(1, 2), lambda: rng.choice(lists()["places"])]
+        )
         names = list(dict.fromkeys(name()[:22] for _ in range(rows)))
         body = [[n] + [make()[:16] for make in makers[1:]] for n in names]
         for _ in range(min(4, len(names) * (cols - 1))):
@@ -290,7 +304,9 @@ class PageWriter:
             )
         cells = [f"[*{typst_string(h)}*]" for h in header]
         cells += [f"[{typst_string(v)}]" for row in body for v in row]
-        align = rng.choice(["left", "left", "(x, y) => if x == 0 { left } else { right }", "center"])
+        align = rng.choice(
+            ["left", "left", "(x, y) => if x == 0 { left } else { right }", "center"]
+        )
         stroke = rng.choice(["0.5pt", "0.5pt + gray", "none", "(x, y) => (bottom: 0.5pt)"])
         fill = rng.choice(["none", "none", "(x, y) => if calc.odd(y) { luma(235) }",
                            "(x, y) => if y == 0 { luma(220) }"])  # fmt: skip
@@ -313,36 +329,66 @@ class PageWriter:
     def heading(self) -> str:
         """A bold line."""
         size = self.rng.choice([1.1, 1.2, 1.4, 1.7])
-        return f"#text(size: {size}em, weight: \"bold\")[{typst_string(self.phrase(1, 4))}]"
+        return f'#text(size: {size}em, weight: "bold")[{typst_string(self.phrase(1, 4))}]'
 
     def bullets(self) -> str:
         """A list."""
-        return "\n".join(f"- {typst_string(self.phrase(2, 6))}" for _ in range(self.rng.randint(2, 5)))
+        count = self.rng.randint(2, 5)
+        return "\n".join(f"- {typst_string(self.phrase(2, 6))}" for _ in range(count))
+
+    def address(self) -> str:
+        """A few short lines, as on letter heads."""
+        lines = [
+            self.phrase(1, 3).title(),
+            self.place(),
+            self.rng.choice(lists()["places"]),
+            self.contact(),
+        ]
+        kept = lines[: self.rng.randint(2, 4)]
+        bold = self.rng.random() < 0.4
+        body = " \\\n".join(typst_string(line) for line in kept)
+        return f"#strong[{body}]" if bold else body
+
+    def side_by_side(self) -> str:
+        """Two blocks beside each other."""
+        makers = [self.fields, self.address, self.fields, self.paragraph, self.bullets]
+        left, right = (self.rng.choice(makers)() for _ in range(2))
+        split = self.rng.choice(["1fr, 1fr", "2fr, 3fr", "3fr, 2fr"])
+        gap = self.rng.randint(8, 30)
+        return f"#grid(columns: ({split}), column-gutter: {gap}pt, [{left}], [{right}])"
 
     # -- page -----------------------------------------------------------------------------------
 
     def write(self, width_pt: float, height_pt: float, size_pt: float) -> ReadingPage:
         """Fill a page of the given size, in points, with text of the given size."""
         rng = self.rng
-        font = rng.choice(self.fonts)
+        blocks = self._blocks(width_pt, height_pt, size_pt)
+        paper = rng.choice(PAPERS)
+        ink = rng.choice(INKS)
+        justify = rng.choice(["true", "false", "false"])
+        head = [
+            "#set document(date: none)",
+            f"#set page(width: {width_pt:.1f}pt, height: {height_pt:.1f}pt, "
+            f"margin: {rng.uniform(8, 24):.1f}pt, fill: {paper})",
+            f'#set text(font: "{rng.choice(self.fonts)}", size: {size_pt:.2f}pt, fill: {ink}, '
+            "hyphenate: false)",
+            f"#set par(leading: {rng.uniform(0.45, 0.9):.2f}em, justify: {justify})",
+        ]
+        return ReadingPage("\n".join(head) + "\n" + "\n\n".join(blocks), tuple(self.qa))
+
+    def _blocks(self, width_pt: float, height_pt: float, size_pt: float) -> list[str]:
+        rng = self.rng
         blocks = [self.heading()] if rng.random() < 0.6 else []
-        kinds = [self.fields, self.fields, self.data_table, self.paragraph, self.bullets, self.heading]
+        kinds = [self.fields, self.fields, self.data_table]
+        kinds += [self.paragraph, self.bullets, self.heading]
+        if width_pt > 24 * size_pt:
+            kinds += [self.side_by_side, self.side_by_side]
         room = height_pt / (size_pt * 1.5)  # lines of text that fit, roughly
-        while room > 0 and len(blocks) < 12:
-            block = rng.choice(kinds)()
-            blocks.append(block)
-            room -= 3 + len(block) / 100
-        paper = rng.choice(["white", "white", "white", "luma(250)", 'rgb("#fffdf2")', 'rgb("#f2f7ff")'])
-        ink = rng.choice(["black", "black", "black", "luma(40)", 'rgb("#1a2a4a")'])
-        margin = rng.uniform(8, 24)
-        source = (
-            "#set document(date: none)\n"
-            f"#set page(width: {width_pt:.1f}pt, height: {height_pt:.1f}pt, margin: {margin:.1f}pt, fill: {paper})\n"
-            f'#set text(font: "{font}", size: {size_pt:.2f}pt, fill: {ink}, hyphenate: false)\n'
-            f"#set par(leading: {rng.uniform(0.45, 0.9):.2f}em, justify: {rng.choice(['true', 'false', 'false'])})\n"
-            + "\n\n".join(blocks)
-        )
-        return ReadingPage(source, tuple(self.qa))
+        columns = width_pt / (size_pt * 0.55)  # characters on a line, roughly
+        while room > 0 and len(blocks) < 16:
+            blocks.append(rng.choice(kinds)())
+            room -= 3 + len(blocks[-1]) / max(columns, 30)
+        return blocks
 
 
 class TypstPrinter:
@@ -351,7 +397,7 @@ class TypstPrinter:
     def __init__(self) -> None:
         import typst
 
-        dirs = [d for d in FONT_DIRS if __import__("os").path.isdir(d)]
+        dirs = [folder for folder in FONT_DIRS if Path(folder).is_dir()]
         self._fonts = typst.Fonts(include_system_fonts=False, font_paths=dirs)
         self._compiler: Any = typst.Compiler(font_paths=self._fonts)
 

@@ -36,7 +36,7 @@ class LeopardReaderConfig(PreTrainedConfig):
     model_type = "leopard_reader"
     base_config_key = "vision_config"
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - transformers builds configs from keyword arguments
         self,
         image_size: int = 364,
         patch_size: int = 28,
