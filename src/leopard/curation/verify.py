@@ -111,6 +111,11 @@ def _judge(
     except (UnprovenError, DataError) as error:
         return f"not borne out by the page ({type(error).__name__})"
     wanted = "" if qa.answer == NOT_ANSWERABLE else qa.answer
+    if qa.choices:
+        position = "ABCDEFGHIJ".find(qa.answer)
+        if not 0 <= position < len(qa.choices):
+            return "the answer is no option"
+        wanted = qa.choices[position]
     if not agrees(wanted, result, printed):
         return "the answer is wrong"
     for evidence in qa.evidence:

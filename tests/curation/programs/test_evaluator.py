@@ -14,6 +14,7 @@ from leopard.curation.programs.language import (
     Compare,
     Count,
     Difference,
+    Disagreement,
     Equal,
     Exists,
     Expression,
@@ -54,6 +55,8 @@ def fact_base() -> FactBase:
     columns = (Column("Sales"), Column("Staff"), Column("Sky"))
     keys = tuple(Value("text", key) for key in KEYS)
     table = Table("t0", "Shops", "shop", "Shop", keys, columns, cells, is_series=True)
+    forged = (replace(cells[1][0], text="7,00 EUR", number=Decimal(7)), *cells[1][1:])
+    again = replace(table, id="t1", cells=(cells[0], forged, cells[2]), copy_of="t0")
     best = Field("f0", FieldSpec("best", ("Best",), ""), "Best", Value("text", "Lima"))
     opened = Field(
         "f1",
@@ -67,7 +70,7 @@ def fact_base() -> FactBase:
         "Closed",
         Value("date", "11.03.2024", Decimal(738956)),
     )
-    section = Section("s0", "", (best, opened, closed), (table,))
+    section = Section("s0", "", (best, opened, closed), (table, again))
     return FactBase("test", "test", "Test", (), (section,), GERMAN)
 
 
@@ -106,6 +109,7 @@ CASES: list[tuple[Expression, str]] = [
     (Trend("t0", 0), "mixed"),
     (PageOf("f0"), "2"),
     (Equal(Read("f0"), Read("t0.2.k")), "Yes"),
+    (Disagreement("t0", "t1", 0), "Rome"),
     (Absent(("Fax",)), ""),
 ]
 

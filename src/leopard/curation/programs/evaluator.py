@@ -246,6 +246,34 @@ def _equal(program: Mapping[str, Any], printed: PrintedFacts) -> Result:
     return "Yes" if left == right else "No"
 
 
+def _before(program: Mapping[str, Any], printed: PrintedFacts) -> Result:
+    pages = []
+    for side in ("left", "right"):
+        if _text(program[side], printed) != program[f"{side}_name"]:
+            raise UnprovenError(f"{program[side]} does not print {program[f'{side}_name']!r}")
+        pages.append(printed.pages[program[side]])
+    if pages[0] == pages[1]:
+        raise UnprovenError("a tie")
+    first, last = ("left", "right") if pages[0] < pages[1] else ("right", "left")
+    return str(program[f"{first if program['earlier'] else last}_name"])
+
+
+def _disagreement(program: Mapping[str, Any], printed: PrintedFacts) -> Result:
+    left, right, column = program["left"], program["right"], program["column"]
+    rows = _table(left, printed)
+    if rows != _table(right, printed):
+        raise UnprovenError("the tables have different rows")
+    odd = []
+    for row in rows:
+        if _cell(left, row, -1, printed) != _cell(right, row, -1, printed):
+            raise UnprovenError("the tables have different keys")
+        if _cell(left, row, column, printed) != _cell(right, row, column, printed):
+            odd.append(row)
+    if len(odd) != 1:
+        raise UnprovenError(f"{len(odd)} rows differ")
+    return _cell(left, odd[0], -1, printed)
+
+
 def _absent(program: Mapping[str, Any], printed: PrintedFacts) -> Result:
     shown = printed.full_text.casefold()
     for text in program["texts"]:
@@ -272,5 +300,7 @@ _OPERATORS: dict[str, Callable[[Mapping[str, Any], PrintedFacts], Result]] = {
     "trend": _trend,
     "pageof": _page,
     "equal": _equal,
+    "before": _before,
+    "disagreement": _disagreement,
     "absent": _absent,
 }

@@ -15,9 +15,11 @@ from typing import Any
 from leopard.curation.programs.language import (
     KEY,
     Absent,
+    Before,
     Compare,
     Count,
     Difference,
+    Disagreement,
     Equal,
     Exists,
     Expression,
@@ -73,7 +75,9 @@ class Interpreter:
             Extreme: self._extreme, Rank: self._rank, Lookup: self._lookup, Keys: self._keys,
             Exists: self._exists, Difference: self._difference, Total: self._total,
             Ratio: self._ratio, PercentChange: self._change, Compare: self._compare,
-            Trend: self._trend, PageOf: self._page, Equal: self._equal, Absent: self._absent,
+            Trend: self._trend, PageOf: self._page, Equal: self._equal, Before: self._before,
+            Absent: self._absent,
+            Disagreement: self._disagreement,
         }  # fmt: skip
 
     def run(self, expression: Expression) -> Run:
@@ -294,6 +298,28 @@ class Interpreter:
     def _equal(self, e: Equal, run: Run) -> Value:
         left, right = self._read(e.left, run), self._read(e.right, run)
         return Value("text", "Yes" if left.text == right.text else "No")
+
+    def _before(self, e: Before, run: Run) -> Value:
+        run.evidence += [e.left, e.right]
+        left, right = self.page_of[e.left], self.page_of[e.right]
+        if left == right:
+            raise VoidQuestionError("tie")
+        run.steps.append(f"{e.left_name} is on page {left}, {e.right_name} on page {right}.")
+        return Value("text", e.left_name if (left < right) == e.earlier else e.right_name)
+
+    def _disagreement(self, e: Disagreement, run: Run) -> Value:
+        left, right = self.facts.tables[e.left], self.facts.tables[e.right]
+        found = []
+        for row, key in enumerate(left.keys):
+            cells = left.cell_id(row, e.column), right.cell_id(row, e.column)
+            run.evidence += [left.key_id(row), *cells]
+            one, other = (self.facts.value(cell).text for cell in cells)
+            if one != other:
+                found.append(key)
+                run.steps.append(f"{key.text} has {one} in one and {other} in the other.")
+        if len(found) != 1:
+            raise VoidQuestionError("tie")
+        return found[0]
 
     def _absent(self, _: Absent, run: Run) -> Value:
         run.steps.append("Nothing on the pages says so.")

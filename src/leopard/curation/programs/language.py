@@ -182,6 +182,26 @@ class Equal:
 
 
 @dataclass(frozen=True, slots=True)
+class Before:
+    """Which of two named elements stands on the earlier (or later) page."""
+
+    left: str
+    right: str
+    left_name: str
+    right_name: str
+    earlier: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Disagreement:
+    """Key of the one row in which two tables of the same rows print different values."""
+
+    left: str
+    right: str
+    column: int
+
+
+@dataclass(frozen=True, slots=True)
 class Absent:
     """Nothing is printed that answers: the texts named are on no page."""
 
@@ -190,13 +210,13 @@ class Absent:
 
 Expression = (
     Read | Count | Sum | Mean | Extreme | Rank | Lookup | Keys | Exists | Difference | Total | Ratio
-    | PercentChange | Compare | Trend | PageOf | Equal | Absent
+    | PercentChange | Compare | Trend | PageOf | Equal | Before | Disagreement | Absent
 )  # fmt: skip
 _NODES: dict[str, Callable[..., Any]] = {
     cls.__name__.lower(): cls
     for cls in (
         Read, Where, Rows, Count, Sum, Mean, Extreme, Rank, Lookup, Keys, Exists, Difference, Total,
-        Ratio, PercentChange, Compare, Trend, PageOf, Equal, Absent,
+        Ratio, PercentChange, Compare, Trend, PageOf, Equal, Before, Disagreement, Absent,
     )
 }  # fmt: skip
 

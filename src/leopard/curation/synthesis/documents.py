@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from leopard.curation.programs.evaluator import PrintedFacts
@@ -132,7 +132,11 @@ def draw_blueprint(
     locale = draw_locale(rng, ascii_only=settings.ascii_only)
     view = "slides" if page_format.name == "slide" else None
     sections = rng.choices(range(len(settings.section_weights)), settings.section_weights)[0] + 1
-    amounts = _amounts(rng, page_format, shrink, sections, settings.chart_share)
+    amounts = replace(
+        _amounts(rng, page_format, shrink, sections),
+        chart_share=settings.chart_share,
+        copy_share=settings.copy_share,
+    )
     facts = draw_facts(rng, domain, locale, amounts, view)
     view = _draw_view(rng, facts, page_format)
     fonts = printer().available(settings.held_out_fonts if held_out else settings.fonts)
@@ -179,9 +183,7 @@ def _draw_format(rng: random.Random, settings: SynthSettings) -> PageFormat:
     return PageFormat(name, width, None if fits else height, round(size_px * 72 / size, 1), size)
 
 
-def _amounts(
-    rng: random.Random, page: PageFormat, shrink: float, sections: int, chart_share: float
-) -> Amounts:
+def _amounts(rng: random.Random, page: PageFormat, shrink: float, sections: int) -> Amounts:
     """How much content suits a page format."""
     columns = page.width / page.size
     if page.name == "small":
@@ -196,7 +198,6 @@ def _amounts(
         most.columns,
         most.tables,
         sections,
-        chart_share,
     )
 
 

@@ -10,12 +10,13 @@ from __future__ import annotations
 import random
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import cache
 from importlib import resources
 from typing import Any
 
+from leopard.curation.synthesis.charts import is_chartable
 from leopard.curation.synthesis.facts import Column, FactBase, Field, FieldSpec, Section, Table
 from leopard.curation.synthesis.values import MONTHS, Locale, Value, ValueMaker, word_list
 
@@ -65,6 +66,8 @@ class Amounts:
     sections: int = 1
     chart_share: float = 0.0
     """Share of tables meant as charts: numbers of one kind only."""
+    copy_share: float = 0.0
+    """Share of parts with a table that is repeated with one value altered."""
 
 
 @cache
@@ -110,6 +113,7 @@ class _Drawer:
         for index, title in enumerate(names):
             fields = [self._field(domain.fields[n], labels[n]) for n in order]
             tables = self._tables(domain, kind)
+            tables += self._altered_copies(tables)
             fields += self._sums(tables, domain, kind)
             fields = _unique_labels(fields)
             sections.append(Section(f"s{index}", title, tuple(fields), tuple(tables)))
@@ -203,6 +207,32 @@ class _Drawer:
         title = rng.choice(spec["title"].split("|"))
         rest = (tuple(keys), columns, cells, is_series, is_chart)
         return Table(self._next_table_id(), title, what, key_label, *rest)
+
+    def _altered_copies(self, tables: list[Table]) -> list[Table]:
+        """Sometimes a table a second time, as a chart if it can be, with one value altered."""
+        rng = self.rng
+        if not self.amounts.copy_share or rng.random() >= self.amounts.copy_share:
+            return []
+        fit = [t for t in tables if len(t.columns) == 1 and len(t.keys) > 2 and is_chartable(t)]
+        if not fit:
+            return []
+        table = rng.choice(fit)
+        row = rng.randrange(len(table.keys))
+        old = table.cells[row][0]
+        assert old.number is not None
+        number = old.number + (old.number // 5 + 1) * rng.choice((1, 2))
+        if old.kind == "money":
+            new = self.maker.amount(number, old.decimals)
+        else:
+            text = self.locale.number(number, old.decimals) + old.unit
+            new = Value(old.kind, text, number, old.decimals, old.unit)
+        cells = tuple((new,) if r == row else c for r, c in enumerate(table.cells))
+        title = f"{table.title} (2)"
+        identity = self._next_table_id()
+        return [
+            replace(table, id=identity, title=title, cells=cells, is_chart=not table.is_chart,
+                    copy_of=table.id)
+        ]  # fmt: skip
 
     def _one_kind(self, columns: list[dict[str, str]]) -> list[dict[str, str]]:
         """Columns that can share a value axis; all columns where there are none."""

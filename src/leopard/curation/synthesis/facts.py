@@ -67,6 +67,8 @@ class Table:
     """Whether the rows are in an order of their own, such as months."""
     is_chart: bool = False
     """Whether it is meant to be drawn as a chart."""
+    copy_of: str = ""
+    """Id of the table whose values it repeats, but for one."""
 
     def cell_id(self, row: int, column: int) -> str:
         """Element id of a cell."""

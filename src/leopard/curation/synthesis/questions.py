@@ -20,9 +20,11 @@ from leopard.curation.programs.evaluator import PrintedFacts, UnprovenError, agr
 from leopard.curation.programs.interpreter import Interpreter, Run, VoidQuestionError
 from leopard.curation.programs.language import (
     Absent,
+    Before,
     Compare,
     Count,
     Difference,
+    Disagreement,
     Exists,
     Expression,
     Extreme,
@@ -140,7 +142,12 @@ class QuestionDrawer:
     def __init__(self, facts: FactBase, printed: PrintedFacts, rng: random.Random) -> None:
         self.facts, self.printed, self.rng = facts, printed, rng
         self.fields = [f for f in facts.fields.values() if f.id in printed.texts]
-        self.tables = [t for t in facts.tables.values() if self._is_printed(t)]
+        shown = [t for t in facts.tables.values() if self._is_printed(t)]
+        self.pairs = [(facts.tables[t.copy_of], t) for t in shown
+                      if t.copy_of and facts.tables[t.copy_of] in shown]  # fmt: skip
+        copied = {t.id for t in shown if t.copy_of} | {t.copy_of for t in shown}
+        # Of a table that is printed twice with different values, no single value can be asked.
+        self.tables = [t for t in shown if t.id not in copied]
         self.many_pages = max(printed.pages.values(), default=1) > 1
         labels = Counter(f.label.lower() for f in self.fields)
         labels.update(c.label.lower() for t in self.tables for c in t.columns)
@@ -154,6 +161,8 @@ class QuestionDrawer:
             "list": self.lists, "trend": self.trends, "rank": self.ranks, "page": self.pages,
             "cross": self.across_sections,
             "unanswerable": self.unanswerables,
+            "order": self.page_orders,
+            "disagree": self.disagreements,
         }  # fmt: skip
 
     # -- wording ---------------------------------------------------------------------------------
@@ -372,6 +381,27 @@ class QuestionDrawer:
                 label = fields[0].label if fields else "title"
                 question, surface = self.say("page", s=section.title, k=label)
                 yield Draft("page", question, PageOf(section.id), surface)
+
+    def page_orders(self) -> Iterator[Draft]:
+        """Which of two parts comes first or last."""
+        titled = [s for s in self.facts.sections if s.title and s.id in self.printed.pages]
+        for first in self._shuffled(titled):
+            second = self.rng.choice(titled)
+            if first.id == second.id:
+                continue
+            earlier = self.rng.random() < 0.5
+            phrasing = "order_first" if earlier else "order_last"
+            question, surface = self.say(phrasing, a=first.title, b=second.title)
+            program = Before(first.id, second.id, first.title, second.title, earlier)
+            yield Draft("order", question, program, surface)
+
+    def disagreements(self) -> Iterator[Draft]:
+        """Which row differs between two prints of a table."""
+        for left, right in self._shuffled(self.pairs):
+            slots = self._slots(left, 0)
+            question, surface = self.say("disagree", **slots, a=left.title, b=right.title)
+            question = self.where(left.id, question) if len(self.facts.sections) > 1 else question
+            yield Draft("disagree", question, Disagreement(left.id, right.id, 0), surface)
 
     def across_sections(self) -> Iterator[Draft]:
         """The same field in two parts, compared or subtracted."""

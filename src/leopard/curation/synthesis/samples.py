@@ -9,7 +9,7 @@ import hashlib
 import random
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from leopard.curation.pixels import scan_turn
 from leopard.curation.programs.interpreter import Interpreter
@@ -36,6 +36,16 @@ ATTEMPTS = 40
 """Documents drawn for one sample before giving up; about one in ten is rejected."""
 ONE_IS_ENOUGH = frozenset({"count", "sum", "unanswerable", "list", "exists"})
 """Families of which most documents get at most one question."""
+
+
+LETTERS = "ABCD"
+CHOICE_FAMILIES = frozenset({"lookup", "cell", "reverse", "extreme", "compare", "disagree"})
+CHOICE_ENDINGS = (
+    "Answer with the letter.",
+    "Which option is right? Give its letter.",
+    "Reply with A, B, C or D.",
+    "Choose one and give its letter only.",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +135,11 @@ class SampleMaker:
         ]
         images = tuple(_pages(document, sha256, scans))
         qa = tuple(_question_answer(p, document, images) for p in proven)
+        choices = stream(self._hash, "choices", split, index)
+        qa = tuple(
+            as_choice(choices, turn, document) if choices.random() < self.settings.choice_share
+            else turn for turn in qa
+        )  # fmt: skip
         suffix = "" if self.split is None else f"-{split}"
         identity = f"{name}-{GENERATOR_VERSION}-{seed}-{index}{suffix}"
         return Sample(
@@ -155,6 +170,41 @@ class SampleMaker:
             quality={"proven": len(qa), "geometry": "no clash, no clipped text"},
             split=split,
         )
+
+
+def as_choice(rng: random.Random, qa: QuestionAnswer, document: PrintedDocument) -> QuestionAnswer:
+    """The question with four options, where the page prints enough other values of its kind.
+
+    Distractors are other printed values, letters are uniform; the program stays the same and
+    proves the option behind the letter.
+    """
+    if qa.answer_type not in ("text", "number", "date") or qa.family not in CHOICE_FAMILIES:
+        return qa
+    facts = document.facts
+    kinds: dict[str, set[str]] = {}
+    for element in document.places:
+        if not element.startswith("s") and ".h." not in element:
+            value = facts.value(element)
+            kind = "k" if element.endswith(".k") else f"{value.kind} {value.unit}"
+            kinds.setdefault(kind, set()).add(value.text)
+    pool = next((texts for texts in kinds.values() if qa.answer in texts), set())
+    others = sorted(pool - {qa.answer})
+    if len(others) < 3:
+        return qa
+    options = [qa.answer, *rng.sample(others, 3)]
+    rng.shuffle(options)
+    listed = "\n".join(f"{letter}. {text}" for letter, text in zip(LETTERS, options, strict=True))
+    question = f"{qa.question}\n{listed}\n{rng.choice(CHOICE_ENDINGS)}"
+    letter = LETTERS[options.index(qa.answer)]
+    rationale = f"{qa.rationale} That is option {letter}.".strip()
+    return replace(
+        qa,
+        question=question,
+        answer=letter,
+        answer_type="choice",
+        choices=tuple(options),
+        rationale=rationale,
+    )
 
 
 def _draw(

@@ -17,7 +17,7 @@ from leopard.curation.synthesis.theme import HELD_OUT_FONTS, TRAIN_FONTS
 from leopard.errors import ConfigError
 from leopard.schema.rows import canonical_json
 
-GENERATOR_VERSION = 2
+GENERATOR_VERSION = 3
 """Raised whenever the same settings would give other samples."""
 
 
@@ -69,6 +69,10 @@ class SynthSettings(Settings):
     held_out_fonts: tuple[str, ...] = HELD_OUT_FONTS
     chart_share: float = Field(default=0.0, ge=0, le=1)
     """Share of tables that are drawn as charts where one fits."""
+    copy_share: float = Field(default=0.0, ge=0, le=1)
+    """Share of parts in which a table is repeated with one value altered, where one fits."""
+    choice_share: float = Field(default=0.0, ge=0, le=1)
+    """Share of suitable questions asked as multiple choice."""
     scan_share: float = Field(default=0.0, ge=0, le=1)
     """Share of pages that are shown as scans."""
 
