@@ -32,6 +32,8 @@ class PrintedChar:
     """One character, never blank; a hyphen at a line end is `-`."""
     box: Box
     """Tight box of the ink, in pixels."""
+    line_middle: float
+    """Height of the middle of its line, in pixels from the top: equal for `g` and `d`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +58,21 @@ def pdf_chars(page: pdfium.PdfPage, *, dpi: float) -> list[PrintedChar]:
         page: A PDFium page.
         dpi: Resolution of the picture that the boxes are for, in pixels per inch.
     """
+    return [char for char in pdf_text_layer(page, dpi=dpi) if char is not None]
+
+
+def pdf_text_layer(page: pdfium.PdfPage, *, dpi: float) -> list[PrintedChar | None]:
+    """Characters of a page in the order of the text layer; None stands for a blank.
+
+    Args:
+        page: A PDFium page.
+        dpi: Resolution of the picture that the boxes are for, in pixels per inch.
+    """
     return [
-        PrintedChar("-" if text == _LINE_END_HYPHEN else text, box)
-        for text, box in _layer(page, dpi)
-        if box is not None
+        None
+        if box is None or line is None
+        else PrintedChar("-" if text == _LINE_END_HYPHEN else text, box, line.center[1])
+        for text, box, line in _layer(page, dpi)
     ]
 
 
@@ -76,7 +89,7 @@ def pdf_words(page: pdfium.PdfPage, *, dpi: float) -> list[PrintedWord]:
     words: list[PrintedWord] = []
     parts: list[tuple[str, Box]] = []
     is_line_end = True
-    for text, box in _layer(page, dpi):
+    for text, box, _ in _layer(page, dpi):
         if box is None:
             words += _as_word(parts)
             parts, is_line_end = [], True
@@ -138,7 +151,11 @@ def _uri(page: pdfium.PdfPage, action: object) -> str:
     return buffer.value.decode("utf-8", "replace")
 
 
-def _layer(page: pdfium.PdfPage, dpi: float) -> Iterator[tuple[str, Box | None]]:
+_Character = tuple[str, Box | None, Box | None]
+"""Text, box of the ink, box as high as the line; blanks have no boxes."""
+
+
+def _layer(page: pdfium.PdfPage, dpi: float) -> Iterator[_Character]:
     """Characters with their boxes; blanks have none."""
     with PDFIUM_LOCK:
         textpage = page.get_textpage()
@@ -151,8 +168,9 @@ def _layer(page: pdfium.PdfPage, dpi: float) -> Iterator[tuple[str, Box | None]]
 
 def _read_layer(
     textpage: pdfium.PdfTextPage, place: Callable[[float, float, float, float], Box]
-) -> Iterator[tuple[str, Box | None]]:
+) -> Iterator[_Character]:
     left, right, bottom, top = (ctypes.c_double() for _ in range(4))
+    loose = pdfium_c.FS_RECTF()
     high = 0
     for index in range(textpage.count_chars()):
         code = pdfium_c.FPDFText_GetUnicode(textpage, index)
@@ -166,9 +184,14 @@ def _read_layer(
         is_blank = text == "\0" or text.isspace()
         # PDFium's order is left, right, bottom, top.
         if is_blank or not pdfium_c.FPDFText_GetCharBox(textpage, index, left, right, bottom, top):
-            yield " ", None
+            yield " ", None, None
         else:
-            yield text, place(left.value, bottom.value, right.value, top.value)
+            pdfium_c.FPDFText_GetLooseCharBox(textpage, index, loose)
+            yield (
+                text,
+                place(left.value, bottom.value, right.value, top.value),
+                place(loose.left, loose.bottom, loose.right, loose.top),
+            )
 
 
 def _placement(page: pdfium.PdfPage, dpi: float) -> Callable[[float, float, float, float], Box]:
