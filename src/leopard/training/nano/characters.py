@@ -1,0 +1,206 @@
+"""Which characters stand in which visual token: the targets of reading lessons.
+
+A visual token of the small model covers a cell of 28x28 pixels, about four characters on one or two
+lines. Its slots say which: two lines of seven places, in reading order, a blank before a word being
+a character of its own. A character belongs to the cell of its own middle across and of its *line's*
+middle down; taken by its own ink, `g` and `d` of one line would fall into different cells.
+
+Numpy only; knows nothing of models.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from leopard.processor.crops import TiledImage
+from leopard.schema.geometry import Box
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+CHARACTERS = "".join(chr(code) for code in range(33, 127)) + "€£•–—’“”°"  # noqa: RUF001
+"""Characters with a class of their own; class 0 is nothing."""
+OTHER = len(CHARACTERS) + 1
+"""Class of any other character."""
+BLANK = len(CHARACTERS) + 2
+"""Class of the blank before a word."""
+NUM_CLASSES = len(CHARACTERS) + 3
+
+CELL = 28
+"""Side of a cell, in pixels."""
+STRIDE = 4
+"""Side of a place in the dense map, in pixels."""
+LINES_PER_CELL = 2
+PLACES_PER_LINE = 7
+SLOTS = LINES_PER_CELL * PLACES_PER_LINE
+"""Characters that a cell can hold."""
+LINE_GAP = 4.0
+"""Middles of lines are at least this far apart, in pixels."""
+
+_ALIASES = {"‘": "'", "\xad": "-", "−": "-", "‐": "-", "·": "•", "„": "“"}  # noqa: RUF001
+_CLASSES = {char: number for number, char in enumerate(CHARACTERS, start=1)}
+
+
+@dataclass(frozen=True, slots=True)
+class Glyph:
+    """One printed character in the pixels of a picture."""
+
+    text: str
+    box: Box
+    """Tight box of the ink."""
+    line_middle: float
+    """Height of the middle of its line."""
+    after_blank: bool
+    """Whether a blank on the same line comes before it."""
+
+    def scaled(self, scale: tuple[float, float], shift: tuple[float, float]) -> Glyph:
+        """The same character after the picture was scaled and then moved, as (x, y) each."""
+        box = Box(
+            self.box.left * scale[0] + shift[0],
+            self.box.top * scale[1] + shift[1],
+            self.box.right * scale[0] + shift[0],
+            self.box.bottom * scale[1] + shift[1],
+        )
+        middle = self.line_middle * scale[1] + shift[1]
+        return Glyph(self.text, box, middle, self.after_blank)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a character stands: which visual token of its image, and which slots of it."""
+
+    token: int
+    """Visual token, counted over the crops of the image, thumbnail first."""
+    slot: int
+    """Slot of the character."""
+    blank_slot: int
+    """Slot of the blank before it, or -1."""
+
+
+def character_class(text: str) -> int:
+    """Class of a character."""
+    return _CLASSES.get(_ALIASES.get(text, text), OTHER)
+
+
+def dense_map(glyphs: Sequence[Glyph], width: int, height: int) -> NDArray[np.int16]:
+    """Class at every place of a map with one place for 4x4 pixels.
+
+    Args:
+        glyphs: Characters, in pixels of the picture.
+        width: Width of the picture, in pixels.
+        height: Height of the picture, in pixels.
+
+    Returns:
+        Classes, (height / 4, width / 4); 0 where no character's box holds the place's centre.
+    """
+    classes = np.zeros((height // STRIDE, width // STRIDE), np.int16)
+    for glyph in glyphs:
+        rows = _covered(glyph.box.top, glyph.box.bottom)
+        cols = _covered(glyph.box.left, glyph.box.right)
+        classes[rows, cols] = character_class(glyph.text)
+    return classes
+
+
+def _covered(low: float, high: float) -> slice:
+    """Places whose centres lie between two edges; at least the one under the middle."""
+    first = int(np.ceil((low - STRIDE / 2) / STRIDE))
+    last = int(np.floor((high - STRIDE / 2) / STRIDE))
+    if last < first:
+        first = last = int((low + high) / 2 // STRIDE)
+    return slice(max(first, 0), max(last + 1, 0))
+
+
+def cell_slots(
+    glyphs: Sequence[Glyph], rows: int, cols: int
+) -> tuple[NDArray[np.int16], list[Place | None]]:
+    """Sort characters into the cells of a canvas.
+
+    Args:
+        glyphs: Characters, in pixels of the canvas.
+        rows: Rows of cells.
+        cols: Columns of cells.
+
+    Returns:
+        Classes per slot, (rows, cols, SLOTS), 0 for an empty slot; and the place of each character,
+        its token counted row by row, or None where it found no slot.
+    """
+    cells: dict[tuple[int, int], list[tuple[float, float, int]]] = defaultdict(list)
+    for index, glyph in enumerate(glyphs):
+        x, y = glyph.box.center[0], glyph.line_middle
+        row, col = int(y // CELL), int(x // CELL)
+        if 0 <= row < rows and 0 <= col < cols:
+            cells[row, col].append((y, x, index))
+    slots = np.zeros((rows, cols, SLOTS), np.int16)
+    places: list[Place | None] = [None] * len(glyphs)
+    for (row, col), members in cells.items():
+        for number, line in enumerate(_lines(members)[:LINES_PER_CELL]):
+            slot = number * PLACES_PER_LINE
+            for index in line:
+                is_spaced = glyphs[index].after_blank
+                if slot + is_spaced >= (number + 1) * PLACES_PER_LINE:
+                    break
+                if is_spaced:
+                    slots[row, col, slot] = BLANK
+                blank_slot = slot if is_spaced else -1
+                slot += is_spaced
+                slots[row, col, slot] = character_class(glyphs[index].text)
+                places[index] = Place(row * cols + col, slot, blank_slot)
+                slot += 1
+    return slots, places
+
+
+def _lines(members: list[tuple[float, float, int]]) -> list[list[int]]:
+    """Characters of a cell, by lines from top to bottom and by place from left to right."""
+    lines: list[list[tuple[float, int]]] = []
+    previous = -np.inf
+    for middle, x, index in sorted(members):
+        if middle - previous > LINE_GAP:
+            lines.append([])
+        lines[-1].append((x, index))
+        previous = middle
+    return [[index for _, index in sorted(line)] for line in lines]
+
+
+def image_slots(
+    glyphs: Sequence[Glyph], image: TiledImage
+) -> tuple[NDArray[np.int16], list[Place | None]]:
+    """Slots of every visual token of an image, in prompt order.
+
+    Thumbnails of tiled images are too coarse to read: their slots are empty.
+
+    Args:
+        glyphs: Characters, in pixels of the image.
+        image: How the image becomes crops.
+
+    Returns:
+        Classes, (visual tokens of the image, SLOTS), and the place of each character.
+    """
+    side = image.crop_size // CELL
+    per_crop = side * side
+    canvas, resized, paste = image.canvas, image.resized, image.paste_at
+    if image.grid is None or canvas is None or resized is None or paste is None:
+        scale = (image.crop_size / image.size.width, image.crop_size / image.size.height)
+        moved = [glyph.scaled(scale, (0.0, 0.0)) for glyph in glyphs]
+        slots, places = cell_slots(moved, side, side)
+        return slots.reshape(per_crop, SLOTS), places
+    factor = resized.width / image.size.width
+    moved = [glyph.scaled((factor, factor), paste) for glyph in glyphs]
+    rows, cols = image.grid.rows, image.grid.cols
+    slots, places = cell_slots(moved, rows * side, cols * side)
+    tiles = slots.reshape(rows, side, cols, side, SLOTS).transpose(0, 2, 1, 3, 4)
+    thumbnail = np.zeros((per_crop, SLOTS), np.int16)
+    tokens = np.concatenate([thumbnail, tiles.reshape(-1, SLOTS)])
+    return tokens, [place and _in_tiles(place, side, cols) for place in places]
+
+
+def _in_tiles(place: Place, side: int, tile_cols: int) -> Place:
+    """Renumber a token from rows of the canvas to tiles after a thumbnail."""
+    row, col = divmod(place.token, tile_cols * side)
+    tile = (row // side) * tile_cols + col // side
+    token = side * side * (1 + tile) + (row % side) * side + col % side
+    return Place(token, place.slot, place.blank_slot)

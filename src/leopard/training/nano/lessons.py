@@ -1,0 +1,151 @@
+"""A lesson: one picture of a page, what is printed where, and questions with printed answers.
+
+Lessons are drawn from the PDF that a page source makes, so that every character's box is exact.
+Knows nothing of models.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from leopard.schema.geometry import ImageSize
+from leopard.training.nano.characters import Glyph, Place
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+_LEADERS = re.compile(r"(?:\s?\.){4,}")
+"""Dots between a label and its value are no text to learn."""
+_SPACED = 2.2
+"""Widest gap that still is one blank, in heights of a character."""
+
+
+@dataclass(frozen=True, slots=True)
+class PageDraft:
+    """A page as its source makes it."""
+
+    pdf: bytes
+    questions: tuple[tuple[str, str, str], ...]
+    """(question, answer, family); the answers are printed on the page."""
+
+
+class PageSource(Protocol):
+    """Makes pages from seeds. Must be picklable: worker processes get a copy each."""
+
+    def page(self, seed: int, size: ImageSize, text_px: float) -> PageDraft | None:
+        """A page of about this size in pixels at 144 dpi with text of this size; None to skip."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """One page to learn from."""
+
+    image: Image
+    glyphs: tuple[Glyph, ...]
+    """Characters in the order of the text layer, in pixels."""
+    questions: tuple[tuple[str, str, str], ...]
+
+
+def draw_lesson(draft: PageDraft, *, dpi: float) -> Lesson:
+    """Rasterise the first page of a draft and read its text layer.
+
+    Args:
+        draft: The page.
+        dpi: Resolution, in pixels per inch.
+    """
+    import pypdfium2 as pdfium
+
+    from leopard.documents.pdf import draw_page
+    from leopard.documents.pdf_text import pdf_text_layer
+
+    document = pdfium.PdfDocument(draft.pdf)
+    try:
+        page = document[0]
+        scale = dpi / 72
+        size = ImageSize(round(page.get_width() * scale), round(page.get_height() * scale))
+        image = draw_page(page, size)
+        glyphs = _glyphs(pdf_text_layer(page, dpi=dpi))
+    finally:
+        document.close()
+    return Lesson(image, glyphs, draft.questions)
+
+
+def _glyphs(layer: Sequence[object]) -> tuple[Glyph, ...]:
+    from leopard.documents.pdf_text import PrintedChar
+
+    glyphs: list[Glyph] = []
+    is_gap = False
+    for char in layer:
+        if not isinstance(char, PrintedChar):
+            is_gap = True
+            continue
+        is_spaced = is_gap and bool(glyphs) and _is_next_word(glyphs[-1], char)
+        glyphs.append(Glyph(char.text, char.box, char.line_middle, is_spaced))
+        is_gap = False
+    return tuple(glyphs)
+
+
+def _is_next_word(before: Glyph, char: object) -> bool:
+    from leopard.documents.pdf_text import PrintedChar
+
+    assert isinstance(char, PrintedChar)
+    gap = char.box.left - before.box.right
+    height = char.box.bottom - char.box.top
+    is_same_line = abs(char.line_middle - before.line_middle) < 3
+    return is_same_line and -1 < gap < (height + 6) * _SPACED
+
+
+@dataclass(frozen=True, slots=True)
+class PrintedLine:
+    """A line of text; each of its characters knows its visual token and slot."""
+
+    text: str
+    pointers: tuple[tuple[int, int], ...]
+    """(token, slot) for each character, (-1, -1) where unknown."""
+
+
+def printed_lines(glyphs: Sequence[Glyph], places: Sequence[Place | None]) -> list[PrintedLine]:
+    """Text of a page by visual lines, in the order of the text layer.
+
+    Args:
+        glyphs: Characters of the page.
+        places: Place of each character.
+    """
+    lines: list[PrintedLine] = []
+    current: list[tuple[str, tuple[int, int]]] = []
+    before: Glyph | None = None
+    for glyph, place in zip(glyphs, places, strict=True):
+        if before is not None and _starts_line(before, glyph):
+            lines += _split_leaders(current)
+            current = []
+        if glyph.after_blank and current:
+            known = place is not None and place.blank_slot >= 0
+            current.append((" ", (place.token, place.blank_slot) if known and place else (-1, -1)))
+        current.append((glyph.text, (place.token, place.slot) if place else (-1, -1)))
+        before = glyph
+    return lines + _split_leaders(current)
+
+
+def _starts_line(before: Glyph, glyph: Glyph) -> bool:
+    height = max(8.0, before.box.bottom - before.box.top, glyph.box.bottom - glyph.box.top)
+    down = abs(glyph.line_middle - before.line_middle)
+    return down > 1.2 * height or (down > 0.6 * height and glyph.box.left < before.box.right)
+
+
+def _split_leaders(current: list[tuple[str, tuple[int, int]]]) -> list[PrintedLine]:
+    text = "".join(char for char, _ in current)
+    lines = []
+    start = 0
+    for end, resume in [*(match.span() for match in _LEADERS.finditer(text)), (len(text),) * 2]:
+        piece = text[start:end]
+        left = start + len(piece) - len(piece.lstrip())
+        right = left + len(piece.strip())
+        if right - left > 2:
+            pointers = tuple(pointer for _, pointer in current[left:right])
+            lines.append(PrintedLine(text[left:right], pointers))
+        start = resume
+    return lines
