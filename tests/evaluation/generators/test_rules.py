@@ -112,6 +112,21 @@ def test_answers_are_taken_from_near_the_words_of_the_question(question, answer)
     assert answer_near(question, reading_order(LINES)) == answer
 
 
+@pytest.mark.parametrize(
+    ("question", "answer"),
+    [
+        ("What is the date?", "13/10/2017"),
+        ("What is the total amount?", "1,234.40"),
+        ("Which company issued it?", "DIGI SDN BHD"),
+        ("Which colour?", ""),
+    ],
+)
+def test_without_shared_words_the_form_decides(question, answer):
+    lines = [line("DIGI SDN BHD", 0, 0), line("13/10/2017 9.10", 0, 20), line("1,234.40", 0, 40)]
+    assert answer_near(question, lines) == answer
+    assert answer_near(question, []) == ""
+
+
 def test_last_line_has_nothing_after_it():
     assert answer_near("Cashier?", [line("Cashier", 0, 0)]) == ""
 

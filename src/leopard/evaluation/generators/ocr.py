@@ -26,6 +26,8 @@ what when where which who whom why with many much name
 """
 _STOP_WORDS = frozenset(_STOP_TEXT.split())
 _WORD = re.compile(r"[^\W_]+")
+_DATE = re.compile(r"\b\d{1,4}[./-]\d{1,2}[./-]\d{2,4}\b")
+_AMOUNT = re.compile(r"\b\d[\d,]*\.\d{2}\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +143,7 @@ def answer_near(question: str, lines: Sequence[TextLine]) -> str:
     wanted = _words(question)
     scored = [(len(_words(line.text) & wanted), -len(line.text), i) for i, line in enumerate(lines)]
     if not scored or max(scored)[0] == 0:
-        return ""
+        return _by_form(wanted, lines)
     index = max(scored)[2]
     line = lines[index]
     label, colon, value = line.text.partition(":")
@@ -159,6 +161,20 @@ def answer_near(question: str, lines: Sequence[TextLine]) -> str:
     if beside:
         return min(beside, key=lambda other: other.box.left).text
     return lines[index + 1].text if index + 1 < len(lines) else ""
+
+
+def _by_form(wanted: set[str], lines: Sequence[TextLine]) -> str:
+    """Where no line shares a word with the question: the first date, the last amount, the head."""
+    text = "\n".join(line.text for line in lines)
+    if wanted & {"date", "day", "dated"}:
+        found = _DATE.search(text)
+        return found[0] if found else ""
+    if wanted & {"total", "amount", "sum", "price", "cost"}:
+        amounts = _AMOUNT.findall(text)
+        return str(amounts[-1]) if amounts else ""
+    if wanted & {"company", "issued", "title", "heading"} and lines:
+        return lines[0].text
+    return ""
 
 
 def _as_text(
