@@ -172,6 +172,7 @@ def _markdown(facts: Mapping[str, object], audit: str) -> str:
 
 
 def _table(name: str, values: Mapping[str, int]) -> list[str]:
+    values = {key: count for key, count in values.items() if count}
     if not values:
         return []
     total, top = sum(values.values()), max(values.values())

@@ -46,7 +46,11 @@ class RayExecutor:
         self, work: Callable[[UnitT], ResultT], units: Iterable[UnitT]
     ) -> Iterator[tuple[UnitT, ResultT]]:
         """Units with their results, in order of completion. A failing unit raises."""
-        task = self._ray.remote(num_cpus=1, max_retries=self._max_retries)(work)
+
+        def run(unit: UnitT) -> ResultT:  # Ray takes functions, not partial objects
+            return work(unit)
+
+        task = self._ray.remote(num_cpus=1, max_retries=self._max_retries)(run)
         waiting = {task.remote(unit): unit for unit in units}
         while waiting:
             ready, _ = self._ray.wait([*waiting], num_returns=1)

@@ -1,0 +1,115 @@
+"""The card counts what is there; the viewer and the audit show it; rebuilding gives it again."""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from leopard.curation.audit import record_verdicts, write_audit
+from leopard.curation.card import wilson, write_card
+from leopard.curation.executors.local import LocalExecutor
+from leopard.curation.exports import pixel_samples
+from leopard.curation.mixture import MixSettings, write_mix
+from leopard.curation.plan import Plan, save_plan
+from leopard.curation.quality import write_drops
+from leopard.curation.rebuild import rebuild, write_sample
+from leopard.curation.synthesis.settings import load_preset
+from leopard.curation.verify import verify_folder
+from leopard.curation.viewer import write_page
+from leopard.curation.work import make_shard
+from leopard.errors import DataError
+from leopard.schema.rows import sample_to_row
+from leopard.schema.shards import PdfTable, iter_samples
+
+pytest.importorskip("typst")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    target = tmp_path_factory.mktemp("set")
+    plan = Plan(settings=load_preset("smoke"), num_samples=14, shard_size=7)
+    save_plan(plan, target)
+    for _ in LocalExecutor().map(partial(make_shard, plan, folder=target), plan.units):
+        pass
+    return target
+
+
+def test_the_card_counts_what_is_there(folder: Path, tmp_path: Path) -> None:
+    write_card(folder, tmp_path, gallery=4)
+    facts = json.loads((tmp_path / "card.json").read_text())
+    samples = list(iter_samples(folder))
+    assert facts["samples"] == len(samples) == 14
+    assert facts["questions"] == sum(len(s.qa) for s in samples)
+    assert sum(facts["counts"]["Domain"].values()) == 14
+    text = (tmp_path / "card.md").read_text()
+    assert "question-only baseline" in text
+    assert "No sample has been looked at" in text
+    assert (tmp_path / "gallery.png").stat().st_size > 1000
+
+
+def test_a_whole_folder_is_verified(folder: Path) -> None:
+    verdict = verify_folder(folder)
+    assert verdict.num_samples == 14
+    assert not verdict.errors
+
+
+def test_the_viewer_is_one_file_that_loads_nothing(folder: Path, tmp_path: Path) -> None:
+    path = tmp_path / "view.html"
+    assert write_page(pixel_samples(folder), path, "A <set>") == 14
+    page = path.read_text()
+    assert "A &lt;set&gt;" in page
+    assert "http" not in page.replace("http://www.w3.org", "")
+    assert page.count('class="box"') >= 14
+
+
+def test_audits_pick_the_same_samples_and_their_verdicts_reach_the_card(
+    folder: Path, tmp_path: Path
+) -> None:
+    first, second = tmp_path / "1.html", tmp_path / "2.html"
+    assert write_audit(folder, first, 3) == write_audit(folder, second, 3) == 3
+    assert first.read_text() == second.read_text()
+    verdicts = tmp_path / "verdicts.jsonl"
+    lines = [{"id": "a", "verdict": "accept"}, {"id": "b", "verdict": "reject"}]
+    verdicts.write_text("\n".join(map(json.dumps, lines)))
+    assert record_verdicts(folder, verdicts).startswith("1 of 2 samples rejected")
+    write_card(folder, tmp_path / "card", gallery=0)
+    assert "2 random samples were looked at" in (tmp_path / "card" / "card.md").read_text()
+    (folder / "audit.json").unlink()
+    verdicts.write_text("nonsense")
+    with pytest.raises(DataError, match="line 1: not a verdict"):
+        record_verdicts(folder, verdicts)
+
+
+def test_wilson_intervals_hold_the_rate() -> None:
+    low, high = wilson(2, 100)
+    assert low < 0.02 < high
+    assert wilson(0, 0) == (0.0, 1.0)
+
+
+def test_a_sample_is_rebuilt_from_its_id(folder: Path, tmp_path: Path) -> None:
+    stored = list(iter_samples(folder))[9]
+    made = rebuild(folder, stored.id)
+    assert sample_to_row(made.sample) == sample_to_row(stored)
+    assert made.pdf == PdfTable(folder).read(stored.images[0].pdf_ref)  # type: ignore[union-attr]
+    assert len(list(write_sample(made, tmp_path))) == 2 + len(stored.images)
+    with pytest.raises(DataError, match="N below 14"):
+        rebuild(folder, stored.id.replace("-9", "-99"))
+
+
+def test_a_mix_reaches_its_shares_and_reports_what_is_missing(folder: Path, tmp_path: Path) -> None:
+    settings = MixSettings(
+        sources=(folder,), num_samples=6, domains={"slide": 1, "web": 1}, multi_image_share=None
+    )
+    report = write_mix(settings, tmp_path / "a")
+    assert sum(report.deficits.values()) >= 3
+    everything = MixSettings(sources=(folder,), num_samples=14, split="train")
+    write_drops(folder, "dedup", {next(iter_samples(folder)).id: "x"})
+    report = write_mix(everything, tmp_path / "b")
+    (folder / "drop-dedup.json").unlink()
+    mixed = list(iter_samples(tmp_path / "b"))
+    assert report.num_samples == len(mixed) > 0
+    assert {sample.split for sample in mixed} == {"train"}
+    assert report.dropped <= 1

@@ -1,0 +1,79 @@
+"""The commands of docs/curation.md do what the page says."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from leopard.cli.curate import register
+from leopard.schema.shards import iter_samples
+
+pytest.importorskip("typst")
+PAGE = Path(__file__).parents[2] / "docs" / "curation.md"
+
+
+def app() -> typer.Typer:
+    parent = typer.Typer()
+    register(parent)
+    parent.callback()(lambda: None)
+    return parent
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.S)
+
+
+def test_every_command_and_the_python_example_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    commands = [
+        shlex.split(line)
+        for block in blocks("bash")
+        for line in block.splitlines()
+        if line.startswith("leopard ")
+    ]
+    assert len(commands) >= 10
+    for command in commands:
+        result = CliRunner().invoke(app(), command[1:])
+        assert result.exit_code == 0, (command, result.output, result.exception)
+    assert len(list(iter_samples("data/smoke"))) == 24
+    assert len(list(iter_samples("data/again"))) == 24
+    for path in ("smoke.html", "audit.html", "card/card.md", "sample-7/smoke-3-0-7.pdf"):
+        assert (tmp_path / path).stat().st_size > 500
+    (example,) = blocks("python")
+    exec(compile(example, "docs/curation.md", "exec"), {})
+    assert capsys.readouterr().out.count("smoke-3-0-") == 24
+
+
+def test_every_verb_explains_itself_with_an_example() -> None:
+    group = app().registered_groups[0].typer_instance
+    assert group is not None
+    verbs = [(c.name or c.callback.__name__) for c in group.registered_commands if c.callback]
+    assert len(verbs) >= 13
+    for verb in verbs:
+        text = CliRunner().invoke(app(), ["curate", verb, "--help"]).output
+        assert "Example" in text, verb
+
+
+def test_wrong_use_is_explained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    from leopard.errors import ConfigError
+
+    for arguments, message in (
+        (["--out", "x"], "either --preset"),
+        (["--out", "x", "--preset", "smoke", "--split", "dev"], "use one of train, val, test"),
+        (
+            ["--out", "x", "--preset", "smoke", "--executor", "dask", "--samples", "1"],
+            "use one of local, ray, rank",
+        ),
+        (["--out", "x", "--preset", "smoke", "--set", "max_pages=0"], "max_pages"),
+    ):
+        result = CliRunner().invoke(app(), ["curate", "synth", *arguments])
+        assert isinstance(result.exception, ConfigError)
+        assert message in str(result.exception)
