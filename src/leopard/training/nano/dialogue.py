@@ -1,0 +1,248 @@
+"""Lessons in language: conversations about pages, and where each answer's characters are printed.
+
+Three kinds, from dense to real: pieces of lines copied out (every character is a lesson in finding
+and spelling), reading on from a quoted start, and questions with printed answers. All go through
+the processor's prompt, so that training sees what inference sees.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from leopard.processor.prompt import PromptBuilder
+from leopard.schema.messages import ImagePart, Message, Part, TextPart
+from leopard.schema.samples import NOT_ANSWERABLE
+from leopard.training.nano.lessons import PrintedLine
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+READ_ON = (
+    "Continue: {start}",
+    "Read on from: {start}",
+    'What follows "{start}"?',
+    'What comes after "{start}"?',
+    'Copy the text after "{start}".',
+)
+UNKNOWN = (-1, -1)
+LONGEST_ANSWER = 40
+"""Characters of a passage read on."""
+
+
+@dataclass(frozen=True, slots=True)
+class StudiedPage:
+    """A page as the language model meets it."""
+
+    tokens: NDArray[np.generic]
+    """Features or slots of its visual tokens, (tokens, width)."""
+    lines: tuple[PrintedLine, ...]
+    questions: tuple[tuple[str, str, str], ...]
+    num_crops: int
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A question, its answer, and where the answer is printed."""
+
+    question: str
+    answer: str
+    pointers: tuple[tuple[int, int], ...]
+    """(token, slot) of each character of the answer, on `image`."""
+    image: int
+
+
+@dataclass(frozen=True, slots=True)
+class Exercise:
+    """One training sequence."""
+
+    input_ids: list[int]
+    weights: list[float]
+    """How much each token counts as a target."""
+    targets: list[tuple[int, int]]
+    """(position in the sequence, slot) where each token's character is printed, or (-1, -1)."""
+    image_starts: list[int]
+    """Position of the first placeholder of each image."""
+
+
+class Teacher:
+    """Makes exercises from pages."""
+
+    def __init__(self, builder: PromptBuilder, *, seed: int) -> None:
+        self.builder = builder
+        self.rng = random.Random(seed)
+
+    def copying(self, pages: Sequence[StudiedPage], *, num_characters: int) -> Exercise | None:
+        """Images followed by pieces of their lines, one to a line, nothing asked.
+
+        The first characters of a piece cannot be known and hardly count; the rest must be found.
+
+        Args:
+            pages: Pages to show.
+            num_characters: Least number of characters to copy.
+        """
+        lines = [(n, line) for n, page in enumerate(pages) for line in page.lines]
+        lines = [(n, line) for n, line in lines if len(line.text) >= 6]
+        if not lines:
+            return None
+        exercise = self._opened(pages)
+        copied = 0
+        while copied < num_characters:
+            number, line = self.rng.choice(lines)
+            start = self.rng.choice(_word_starts(line.text))
+            piece = line.text[start : start + self.rng.randint(8, LONGEST_ANSWER)]
+            copied += max(1, len(piece))
+            if len(piece) < 5:
+                continue
+            pointers = line.pointers[start : start + len(piece)]
+            weights = [0.02, 0.02, 0.3, 0.3] + [1.0] * (len(piece) - 4)
+            self._write(exercise, piece, pointers, number, weights)
+            self._write(exercise, "\n", (UNKNOWN,), number, [0.1])
+        return exercise
+
+    def conversation(
+        self,
+        pages: Sequence[StudiedPage],
+        turns: Sequence[Turn],
+        *,
+        question_weight: float,
+    ) -> Exercise:
+        """Images and first question, then answers and further questions in turn."""
+        exercise = self._opened(pages)
+        for number, turn in enumerate(turns):
+            if number:
+                self._extend(exercise, self._special_turn("user"), 0.0)
+            self._extend(exercise, self.builder.tokens.encode_text(turn.question), question_weight)
+            self._extend(exercise, self._turn_end() + self._special_turn("assistant"), 0.0)
+            ones = [1.0] * len(turn.answer)
+            self._write(exercise, turn.answer, turn.pointers, turn.image, ones)
+            self._extend(exercise, self._turn_end(), 1.0)
+        return exercise
+
+    def read_on(self, pages: Sequence[StudiedPage]) -> Turn | None:
+        """A quoted start that stands once on the pages; the answer is the rest of its line."""
+        number = self.rng.randrange(len(pages))
+        page = pages[number]
+        text = "\n".join(line.text for each in pages for line in each.lines)
+        for _ in range(20 if page.lines else 0):
+            line = self.rng.choice(page.lines)
+            start = self.rng.choice(_word_starts(line.text))
+            quote = line.text[start : start + self.rng.randint(4, 14)].rstrip()
+            begin = start + len(quote)
+            begin += len(line.text[begin:]) - len(line.text[begin:].lstrip())
+            end = _end_of_passage(line.text, begin)
+            if len(quote) >= 4 and end - begin >= 3 and text.count(quote) == 1:
+                question = self.rng.choice(READ_ON).format(start=quote)
+                return Turn(question, line.text[begin:end], line.pointers[begin:end], number)
+        return None
+
+    def questions(self, pages: Sequence[StudiedPage]) -> list[Turn]:
+        """Questions whose answers are printed, worded so that one page alone answers them."""
+        answers: dict[str, set[str]] = {}
+        turns: list[Turn] = []
+        for number, page in enumerate(pages):
+            for question, answer, _ in page.questions:
+                answers.setdefault(question.lower(), set()).add(answer)
+                pointers = _find(page.lines, answer)
+                if pointers is not None:
+                    turns.append(Turn(question, answer, pointers, number))
+        kept = [turn for turn in turns if len(answers[turn.question.lower()]) == 1]
+        self.rng.shuffle(kept)
+        return kept
+
+    def unanswerable(
+        self, pages: Sequence[StudiedPage], others: Sequence[StudiedPage]
+    ) -> Turn | None:
+        """A question about a label that none of the pages shows."""
+        text = " ".join(line.text for page in pages for line in page.lines).lower()
+        asked = [q for page in others for q, _, family in page.questions if family == "lookup"]
+        self.rng.shuffle(asked)
+        for question in asked:
+            words = [word.strip("?.'\"") for word in question.lower().split()][-2:]
+            if not all(word in text for word in words):
+                none = (UNKNOWN,) * len(NOT_ANSWERABLE)
+                return Turn(question, NOT_ANSWERABLE, none, 0)
+        return None
+
+    # -- writing ----------------------------------------------------------------------------------
+
+    def _opened(self, pages: Sequence[StudiedPage]) -> Exercise:
+        """The prompt up to the first question, images expanded, as the processor writes it."""
+        parts: tuple[Part, ...] = (*(ImagePart() for _ in pages), TextPart(""))
+        prompt = self.builder.encode(
+            [Message("user", parts)],
+            [page.num_crops for page in pages],
+            ending="closed",
+        )
+        end = prompt.image_spans[-1][1]
+        ids = prompt.input_ids[:end]
+        placeholder = self.builder.tokens.id(self.builder.tokens.image)
+        starts = [
+            span[0] + ids[span[0] : span[1]].index(placeholder) for span in prompt.image_spans
+        ]
+        return Exercise(ids, [0.0] * len(ids), [UNKNOWN] * len(ids), starts)
+
+    def _special_turn(self, role: str) -> list[int]:
+        names, tokens = self.builder.tokens.names, self.builder.tokens
+        return [
+            tokens.id(names.header_start),
+            *tokens.encode_text(role),
+            tokens.id(names.header_end),
+            *tokens.encode_text("\n\n"),
+        ]
+
+    def _turn_end(self) -> list[int]:
+        return [self.builder.tokens.id(self.builder.tokens.names.turn_end)]
+
+    def _extend(self, exercise: Exercise, ids: list[int], weight: float) -> None:
+        exercise.input_ids.extend(ids)
+        exercise.weights.extend([weight] * len(ids))
+        exercise.targets.extend([UNKNOWN] * len(ids))
+
+    def _write(
+        self,
+        exercise: Exercise,
+        text: str,
+        pointers: Sequence[tuple[int, int]],
+        image: int,
+        weights: Sequence[float],
+    ) -> None:
+        """Add text character by character; one of several bytes points with its first."""
+        start = exercise.image_starts[image]
+        ids = self.builder.tokens.encode_text(text)
+        is_plain = len(ids) == len(text)
+        for char, (token, slot), weight in zip(text, pointers, weights, strict=True):
+            target = (start + token, slot) if token >= 0 else UNKNOWN
+            many = 1 if is_plain else len(self.builder.tokens.encode_text(char))
+            exercise.weights.extend([weight] * many)
+            exercise.targets.extend([target] + [UNKNOWN] * (many - 1))
+        if not is_plain:
+            ids = [i for char in text for i in self.builder.tokens.encode_text(char)]
+        exercise.input_ids.extend(ids)
+
+
+def _word_starts(text: str) -> list[int]:
+    return [0, *(index + 1 for index, char in enumerate(text) if char == " ")]
+
+
+def _end_of_passage(text: str, begin: int) -> int:
+    end = len(text)
+    if end - begin > LONGEST_ANSWER:
+        cut = text.rfind(" ", begin, begin + LONGEST_ANSWER)
+        end = cut if cut > begin else begin + LONGEST_ANSWER
+    return end
+
+
+def _find(lines: Sequence[PrintedLine], answer: str) -> tuple[tuple[int, int], ...] | None:
+    """Pointers of an answer, unknown where it stands more than once; None where it is not."""
+    found = [(line, line.text.find(answer)) for line in lines if answer in line.text]
+    if not answer or not found:
+        return None
+    line, index = found[0]
+    if len(found) > 1 or line.text.count(answer) > 1:
+        return (UNKNOWN,) * len(answer)
+    return line.pointers[index : index + len(answer)]
