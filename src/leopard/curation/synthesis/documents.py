@@ -32,6 +32,8 @@ CROP = 364
 SHEETS = ((420.0, 595.0), (595.0, 842.0), (612.0, 792.0), (595.0, 842.0), (516.0, 729.0))
 """A5, A4, letter, A4, B5, in points."""
 SLIDES = ((480.0, 270.0), (640.0, 360.0), (480.0, 360.0))
+SCREENS = ((620.0, 0.0), (760.0, 0.0), (960.0, 0.0))
+PAGE_SIZES = {"sheet": SHEETS, "slide": SLIDES, "screen": SCREENS}
 SMALL_VIEWS = frozenset({"card", "label", "form", "receipt", "invoice", "kpi", "memo", "letter",
                          "report", "certificate"})  # fmt: skip
 
@@ -177,9 +179,10 @@ def _draw_format(rng: random.Random, settings: SynthSettings) -> PageFormat:
         width_px = rng.choice((rng.uniform(250, CROP), rng.uniform(340, 2 * CROP)))
         dpi = rng.choice((96.0, 100.0, 110.0, 120.0, 130.0, 144.0))
         return PageFormat(name, width_px * 72 / dpi, None, dpi, size_px * 72 / dpi)
-    width, height = rng.choice(SLIDES if name == "slide" else SHEETS)
+    width, height = rng.choice(PAGE_SIZES[name])
     size = rng.uniform(13, 18) * width / 480 if name == "slide" else rng.uniform(9, 12.5)
-    fits = name == "sheet" and rng.random() < 0.4  # a page cut below its content
+    # Some pages end below their content; a browser window is as long as it is.
+    fits = name == "screen" or (name == "sheet" and rng.random() < 0.4)
     return PageFormat(name, width, None if fits else height, round(size_px * 72 / size, 1), size)
 
 
@@ -191,7 +194,7 @@ def _amounts(rng: random.Random, page: PageFormat, shrink: float, sections: int)
     elif page.name == "slide":
         most = Amounts(rng.randint(3, 9), rng.randint(3, 6), 4, 2)
     else:
-        most = Amounts(rng.randint(5, 18), rng.randint(4, 12), rng.randint(2, 6), 2)
+        most = Amounts(rng.randint(6, 20), rng.randint(4, 12), rng.randint(2, 6), 2)
     return Amounts(
         max(2, int(most.fields * shrink)),
         max(2, int(most.rows * shrink)),
@@ -202,8 +205,8 @@ def _amounts(rng: random.Random, page: PageFormat, shrink: float, sections: int)
 
 
 def _draw_view(rng: random.Random, facts: FactBase, page: PageFormat) -> str:
-    if page.name == "slide":
-        return "slides"
+    if page.name in ("slide", "screen"):
+        return "slides" if page.name == "slide" else "web"
     views = [v for v in facts.views if v != "slides" and (page.name != "small" or v in SMALL_VIEWS)]
     return rng.choice(views or ["report"])
 

@@ -143,7 +143,7 @@ class _Drawer:
 
     def _field_count(self, kind: KindSpec) -> int:
         most = min(self.amounts.fields, len(kind.fields))
-        return self.rng.randint(min(most, max(2, most // 2)), most)
+        return self.rng.randint(min(most, max(2, most * 2 // 3)), most)
 
     def _field(self, spec: FieldSpec, label: str) -> Field:
         self.num_fields += 1

@@ -40,3 +40,11 @@ CLOSINGS = (
     "Yours sincerely,", "Kind regards,", "Best regards,", "Yours faithfully,", "With best wishes,",
     "Sincerely,", "Regards,",
 )  # fmt: skip
+MENU = (
+    "Home", "Products", "About us", "Contact", "News", "Support", "Shop", "Blog", "Team", "Prices",
+    "Account", "Search", "Help", "Downloads", "Careers", "Gallery", "Events", "Partners", "Press",
+)  # fmt: skip
+BUTTONS = (
+    "Buy now", "Sign in", "Add to cart", "Learn more", "Subscribe", "Download", "Book now", "Next",
+    "Back", "Save", "Print", "Share", "Apply",
+)  # fmt: skip

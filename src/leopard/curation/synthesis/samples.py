@@ -185,7 +185,8 @@ def as_choice(rng: random.Random, qa: QuestionAnswer, document: PrintedDocument)
     for element in document.places:
         if not element.startswith("s") and ".h." not in element:
             value = facts.value(element)
-            kind = "k" if element.endswith(".k") else f"{value.kind} {value.unit}"
+            is_key = element.endswith(".k")
+            kind = element.split(".")[0] if is_key else f"{value.kind} {value.unit}"
             kinds.setdefault(kind, set()).add(value.text)
     pool = next((texts for texts in kinds.values() if qa.answer in texts), set())
     others = sorted(pool - {qa.answer})
@@ -241,8 +242,9 @@ def _next_proven(drafts: Iterator[Draft], gate: Gate, asked: set[str]) -> Proven
 
 def _domain(document: PrintedDocument) -> Domain:
     """What kind of images it shows, by view and blocks."""
-    if document.blueprint.view == "slides":
-        return "slide"
+    by_view: dict[str, Domain] = {"slides": "slide", "web": "web"}
+    if document.blueprint.view in by_view:
+        return by_view[document.blueprint.view]
     blocks = {style.split(":")[0] for style in document.styles}
     if "fields" in blocks or not blocks:
         return "document"

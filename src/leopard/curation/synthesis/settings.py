@@ -17,7 +17,7 @@ from leopard.curation.synthesis.theme import HELD_OUT_FONTS, TRAIN_FONTS
 from leopard.errors import ConfigError
 from leopard.schema.rows import canonical_json
 
-GENERATOR_VERSION = 3
+GENERATOR_VERSION = 4
 """Raised whenever the same settings would give other samples."""
 
 
@@ -30,6 +30,8 @@ class PageShares(Settings):
     """A5, A4, letter."""
     slide: float = Field(default=0.15, ge=0)
     """16:9 and 4:3."""
+    screen: float = Field(default=0.0, ge=0)
+    """Web pages as a browser window shows them."""
 
 
 class SplitShares(Settings):

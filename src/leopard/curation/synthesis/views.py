@@ -18,7 +18,16 @@ from leopard.curation.synthesis.field_blocks import (
     NARROW_UNFIT,
     FieldPainter,
 )
-from leopard.curation.synthesis.furniture import CLOSINGS, FOOTERS, GREETINGS, INTROS, NOTES, THANKS
+from leopard.curation.synthesis.furniture import (
+    BUTTONS,
+    CLOSINGS,
+    FOOTERS,
+    GREETINGS,
+    INTROS,
+    MENU,
+    NOTES,
+    THANKS,
+)
 from leopard.curation.synthesis.markup import marked, typst_text
 from leopard.curation.synthesis.table_blocks import (
     HELD_OUT_TABLE_STYLES,
@@ -373,10 +382,50 @@ def _receipt(c: Composer) -> list[str]:
     return pages
 
 
+def _web(c: Composer) -> list[str]:
+    """A browser window: address, menu, content beside a column of links, footer."""
+    pages = []
+    names = c.rng.sample(MENU, c.rng.randint(3, 6))
+    host = f"www.{c.rng.choice(MENU).lower()}-{c.rng.randint(2, 99)}.example"
+    for section in c.facts.sections:
+        dots = "".join(
+            f'#box(circle(radius: 3pt, fill: rgb("{colour}"))) '
+            for colour in ("#ff5f57", "#febc2e", "#28c840")
+        )
+        address = f"#box(fill: white, radius: 6pt, inset: 0.4em, width: 70%)[{typst_text(host)}]"
+        window = f"#block(width: 100%, fill: luma(225), inset: 0.5em)[{dots} #h(1em) {address}]"
+        links = " #h(1.4em) ".join(typst_text(name) for name in names)
+        menu = (
+            f'#block(width: 100%, fill: rgb("{c.theme.accent}"), inset: 0.7em)'
+            f"[#text(fill: white)[#strong[{links}]]]"
+        )
+        main = [c.title(), c.section_title(section), *c.grouped(section.fields)]
+        main += [c.table(table) for table in section.tables]
+        main += c.some(0.7, lambda: _buttons(c))
+        body = _join(main)
+        if c.rng.random() < 0.5 and not any(t.is_chart for t in section.tables):
+            side = "\n\n".join(f"#underline[{typst_text(n)}]" for n in c.rng.sample(MENU, 6))
+            body = (
+                f"#grid(columns: (18%, 1fr), column-gutter: 1.5em, "
+                f'[#text(fill: rgb("{c.theme.accent}"))[{side}]], [{body}])'
+            )
+        foot = f"#text(size: {c.theme.small}em)[{typst_text(' | '.join(c.rng.sample(MENU, 4)))}]"
+        pages.append("\n".join([window, menu, body, f"#align(center)[{foot}]"]))
+    return pages
+
+
+def _buttons(c: Composer) -> str:
+    fill = f'fill: rgb("{c.theme.accent}"), radius: 4pt, inset: 0.6em'
+    return " #h(0.8em) ".join(
+        f"#box({fill})[#text(fill: white)[{typst_text(name)}]]"
+        for name in c.rng.sample(BUTTONS, c.rng.randint(1, 3))
+    )
+
+
 VIEWS: dict[str, Callable[[Composer], list[str]]] = {
     "form": _form, "card": _card, "label": _label, "report": _report, "letter": _letter,
     "memo": _memo, "slides": _slides, "kpi": _kpi, "certificate": _certificate,
-    "invoice": _invoice, "receipt": _receipt,
+    "invoice": _invoice, "receipt": _receipt, "web": _web,
 }  # fmt: skip
 
 
