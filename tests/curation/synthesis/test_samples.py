@@ -160,7 +160,13 @@ def test_settings_that_differ_have_another_hash() -> None:
 
 def test_altered_copies_and_choices_are_made_and_proven() -> None:
     settings = load_preset("smoke").model_copy(
-        update={"copy_share": 1.0, "choice_share": 1.0, "chart_share": 0.7}
+        update={
+            "copy_share": 1.0,
+            "choice_share": 1.0,
+            "chart_share": 0.7,
+            "section_weights": (0.3, 0.7),
+            "families": {"disagree": 2.0, "order": 1.0, "lookup": 2.0, "cell": 2.0},
+        }
     )
     maker, verdict = SampleMaker(settings), Verdict()
     families, letters = set(), set()

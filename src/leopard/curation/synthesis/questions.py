@@ -29,6 +29,7 @@ from leopard.curation.programs.language import (
     Expression,
     Extreme,
     Keys,
+    Lookup,
     Mean,
     PageOf,
     PercentChange,
@@ -163,6 +164,7 @@ class QuestionDrawer:
             "unanswerable": self.unanswerables,
             "order": self.page_orders,
             "disagree": self.disagreements,
+            "join": self.joins,
         }  # fmt: skip
 
     # -- wording ---------------------------------------------------------------------------------
@@ -381,6 +383,19 @@ class QuestionDrawer:
                 label = fields[0].label if fields else "title"
                 question, surface = self.say("page", s=section.title, k=label)
                 yield Draft("page", question, PageOf(section.id), surface)
+
+    def joins(self) -> Iterator[Draft]:
+        """Two steps: find the row with the highest or lowest value, read another column of it."""
+        for table, column in self._numeric_columns():
+            others = [c for c in range(len(table.columns)) if c != column]
+            if not others or len(table.keys) < 3:
+                continue
+            wanted, highest = self.rng.choice(others), self.rng.random() < 0.6
+            slots = self._slots(table, wanted) | {"k": self.name(table.columns[column].label)}
+            question, surface = self.say("join_high" if highest else "join_low", **slots)
+            best = Extreme(Rows(table.id), column, highest, "key")
+            program = Lookup(table.id, best, wanted)
+            yield Draft("join", self._in_table(table, question), program, surface)
 
     def page_orders(self) -> Iterator[Draft]:
         """Which of two parts comes first or last."""
