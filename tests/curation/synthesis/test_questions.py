@@ -6,8 +6,8 @@ import string
 
 import pytest
 
-from leopard.curation.synthesis.questions import phrasings, plural
 from leopard.curation.synthesis.settings import load_preset, preset_names
+from leopard.curation.synthesis.wording import phrasings, plural
 
 SLOTS = {"k", "c", "r", "w", "ws", "t", "v", "n", "a", "b", "o", "s"}
 

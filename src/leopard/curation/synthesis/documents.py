@@ -14,6 +14,7 @@ from functools import cached_property
 
 from leopard.curation.programs.evaluator import PrintedFacts
 from leopard.curation.randomness import stream
+from leopard.curation.synthesis.composer import Composer
 from leopard.curation.synthesis.domains import GENERIC, Amounts, domains, draw_facts
 from leopard.curation.synthesis.facts import FactBase
 from leopard.curation.synthesis.printed import Place, PrintedPage, read_pdf
@@ -21,7 +22,7 @@ from leopard.curation.synthesis.printer import printer
 from leopard.curation.synthesis.settings import SynthSettings
 from leopard.curation.synthesis.theme import Theme, draw_theme
 from leopard.curation.synthesis.values import draw_locale
-from leopard.curation.synthesis.views import Composer, compose, typst_source
+from leopard.curation.synthesis.views import compose, typst_source
 
 X_HEIGHT = 0.47
 """Height of a lower-case x as a share of the font size, a low value among text fonts."""

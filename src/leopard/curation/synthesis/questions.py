@@ -7,17 +7,11 @@ Knows nothing of files.
 from __future__ import annotations
 
 import random
-import tomllib
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from decimal import Decimal
-from functools import cache
-from importlib import resources
+from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
-from leopard.curation.programs.evaluator import PrintedFacts, UnprovenError, agrees, evaluate
-from leopard.curation.programs.interpreter import Interpreter, Run, VoidQuestionError
+from leopard.curation.programs.evaluator import PrintedFacts
 from leopard.curation.programs.language import (
     Absent,
     Before,
@@ -41,94 +35,24 @@ from leopard.curation.programs.language import (
     Total,
     Trend,
     Where,
-    to_json,
 )
 from leopard.curation.synthesis.domains import domains
 from leopard.curation.synthesis.facts import FactBase, Field, Section, Table
-from leopard.curation.synthesis.values import Locale, Value, ValueMaker
+from leopard.curation.synthesis.proving import Draft
+from leopard.curation.synthesis.values import Value, ValueMaker
+from leopard.curation.synthesis.wording import (
+    ORDINALS,
+    decimals_text,
+    is_additive,
+    is_measure,
+    ordinal,
+    phrasings,
+    plural,
+    print_like,
+    round_number,
+)
 
 T = TypeVar("T")
-ORDINALS = ("first", "second", "third", "fourth")
-_NOT_ADDITIVE_WORDS = (
-    "age rating score average mean temp price rate year no. number share rank growth margin",
-    "efficiency temperature elevation altitude high low min max limit per each stars change",
-    "density value test quiz exam final upper lower ref. result position return yield depth",
-    "cost reading math ext. seats stock",
-)
-NOT_ADDITIVE = frozenset(word for line in _NOT_ADDITIVE_WORDS for word in line.split())
-"""Words in column labels whose values make no sense as a sum."""
-
-
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """A question that is not yet proven."""
-
-    family: str
-    question: str
-    program: Expression
-    surface: str
-    """Id of the phrasing: `list.index`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Proven:
-    """A question whose answer the printed page bears out."""
-
-    draft: Draft
-    run: Run
-
-
-@dataclass(slots=True)
-class Gate:
-    """Proves drafts; counts what it turned down and why."""
-
-    interpreter: Interpreter
-    printed: PrintedFacts
-    max_answer: int = 10_000
-    """Longest answer, in characters."""
-    rejects: Counter[str] = field(default_factory=Counter)
-
-    def prove(self, draft: Draft) -> Proven | None:
-        """The draft with its answer, or None."""
-        reason, run = self._judge(draft)
-        if run is None:
-            self.rejects[f"question: {reason}"] += 1
-            return None
-        return Proven(draft, run)
-
-    def _judge(self, draft: Draft) -> tuple[str, Run | None]:
-        try:
-            run = self.interpreter.run(draft.program)
-            if len(run.answer) > self.max_answer:
-                return "answer too long", None
-            if any(element not in self.printed.texts for element in run.evidence):
-                return "evidence is not printed", None
-            result = evaluate(to_json(draft.program), self.printed)
-        except VoidQuestionError as error:
-            return str(error), None
-        except UnprovenError:
-            return "not borne out by the page", None
-        if not agrees(run.answer, result, self.printed):
-            return "second evaluator disagrees", None
-        return "", run
-
-
-@cache
-def phrasings() -> Mapping[str, tuple[str, ...]]:
-    """All phrasings by list."""
-    path = resources.files("leopard.curation").joinpath("data/phrasings.toml")
-    return {name: tuple(v) for name, v in tomllib.loads(path.read_text("utf-8")).items()}
-
-
-def plural(noun: str) -> str:
-    """English plural of the nouns in the domain files."""
-    last = noun.split()[-1]
-    irregular = {"person": "people", "species": "species", "country": "countries"}
-    if last in irregular:
-        return noun[: -len(last)] + irregular[last]
-    if last.endswith("y") and last[-2] not in "aeiou":
-        return noun[:-1] + "ies"
-    return noun + ("es" if last.endswith(("s", "sh", "ch", "x")) else "s")
 
 
 class QuestionDrawer:
@@ -192,7 +116,7 @@ class QuestionDrawer:
             and sum(self.printed.pages.get(s.id) == page for s in self.facts.sections) == 1
         )
         if self.many_pages and page_is_its_own and self.rng.random() < 0.3:
-            places = [f"on page {page}", f"on the {_ordinal(page)} page", f"in image {page}"]
+            places = [f"on page {page}", f"on the {ordinal(page)} page", f"in image {page}"]
         else:
             places = [
                 f"for {section.title}",
@@ -292,7 +216,7 @@ class QuestionDrawer:
     def sums(self) -> Iterator[Draft]:
         """Sums and means of columns, and of two cells."""
         for table, column in self._numeric_columns():
-            if not _is_additive(table, column):
+            if not is_additive(table, column):
                 continue
             slots = self._slots(table, column)
             kind = self.rng.choice(("sum", "total", "mean"))
@@ -309,7 +233,7 @@ class QuestionDrawer:
             rows = Rows(table.id)
             program = Sum(rows, column) if kind == "sum" else Mean(rows, column, decimals)
             if kind == "mean":
-                question = f"{question} Round to {_decimals(decimals)}."
+                question = f"{question} Round to {decimals_text(decimals)}."
             yield Draft("sum", self._in_table(table, question), program, surface)
 
     def differences(self) -> Iterator[Draft]:
@@ -489,12 +413,12 @@ class QuestionDrawer:
 
     def _numeric_columns(self) -> Iterator[tuple[Table, int]]:
         columns = [(t, c) for t in self.tables for c in range(len(t.columns)) if len(t.keys) > 1
-                   and all(_is_measure(cells[c]) for cells in t.cells)
+                   and all(is_measure(cells[c]) for cells in t.cells)
                    and "no." not in t.columns[c].label.lower()]  # fmt: skip
         yield from self._shuffled(columns)
 
     def _numeric_fields(self, section: Section) -> list[Field]:
-        return [f for f in section.fields if f.id in self.printed.texts and _is_measure(f.value)]
+        return [f for f in section.fields if f.id in self.printed.texts and is_measure(f.value)]
 
     def _slots(self, table: Table, column: int) -> dict[str, str]:
         return {
@@ -526,11 +450,11 @@ class QuestionDrawer:
     def _condition(self, table: Table, column: int) -> tuple[Where, str, dict[str, str]] | None:
         """A condition that some rows meet: the clause, its kind, and its slots."""
         values = [cells[column] for cells in table.cells]
-        if all(_is_measure(v) and v.kind != "time" for v in values):
+        if all(is_measure(v) and v.kind != "time" for v in values):
             above = self.rng.random() < 0.6
             pivot = self.rng.choice(values)
-            bound = _round_number(pivot, self.rng)
-            slots = {"n": _like(pivot, bound, self.facts.locale)}
+            bound = round_number(pivot, self.rng)
+            slots = {"n": print_like(pivot, bound, self.facts.locale)}
             where = Where(column, ">" if above else "<", str(bound))
             return where, "above" if above else "below", slots
         texts = Counter(v.text for v in values)
@@ -549,40 +473,3 @@ class QuestionDrawer:
             if text not in taken and text.lower() not in self.printed.full_text.lower():
                 return text
         return None
-
-
-def _ordinal(number: int | None) -> str:
-    words = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth")
-    return words[(number or 1) - 1] if (number or 1) <= len(words) else f"{number}th"
-
-
-def _decimals(count: int) -> str:
-    return "one decimal" if count == 1 else f"{count} decimals"
-
-
-def _is_measure(value: Value) -> bool:
-    return value.kind in ("number", "money", "percent") and value.number is not None
-
-
-def _is_additive(table: Table, column: int) -> bool:
-    words = set(table.columns[column].label.lower().replace("(", " ").split())
-    kinds = {cells[column].kind for cells in table.cells}
-    return not words & NOT_ADDITIVE and kinds <= {"number", "money"}
-
-
-def _round_number(value: Value, rng: random.Random) -> Decimal:
-    """A round number near a value."""
-    number = value.number or Decimal(0)
-    if abs(number) < 10:
-        return number.quantize(Decimal(1))
-    size = number.adjusted() - rng.choice((0, 1))
-    step = Decimal(1).scaleb(max(size, 0))
-    return (number / step).quantize(Decimal(1)) * step
-
-
-def _like(value: Value, bound: Decimal, locale: Locale) -> str:
-    plain = bound.quantize(Decimal(1))
-    if value.kind == "money":
-        return locale.money(plain, 0)
-    text = locale.number(plain, 0)
-    return text + ("%" if value.kind == "percent" else f" {value.unit}" if value.unit else "")

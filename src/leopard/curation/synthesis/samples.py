@@ -17,7 +17,8 @@ from leopard.curation.programs.language import to_json
 from leopard.curation.randomness import share, stream
 from leopard.curation.synthesis.documents import PrintedDocument, RejectedError, make_document
 from leopard.curation.synthesis.printed import Place
-from leopard.curation.synthesis.questions import Draft, Gate, Proven, QuestionDrawer
+from leopard.curation.synthesis.proving import Draft, Gate, Proven
+from leopard.curation.synthesis.questions import QuestionDrawer
 from leopard.curation.synthesis.settings import GENERATOR_VERSION, SynthSettings
 from leopard.errors import DataError
 from leopard.schema.geometry import ImageSize

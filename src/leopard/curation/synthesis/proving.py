@@ -1,0 +1,70 @@
+"""Proof of questions: only what the printed page bears out is kept.
+
+Knows nothing of how questions are worded.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from leopard.curation.programs.evaluator import PrintedFacts, UnprovenError, agrees, evaluate
+from leopard.curation.programs.interpreter import Interpreter, Run, VoidQuestionError
+from leopard.curation.programs.language import (
+    Expression,
+    to_json,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A question that is not yet proven."""
+
+    family: str
+    question: str
+    program: Expression
+    surface: str
+    """Id of the phrasing: `list.index`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Proven:
+    """A question whose answer the printed page bears out."""
+
+    draft: Draft
+    run: Run
+
+
+@dataclass(slots=True)
+class Gate:
+    """Proves drafts; counts what it turned down and why."""
+
+    interpreter: Interpreter
+    printed: PrintedFacts
+    max_answer: int = 10_000
+    """Longest answer, in characters."""
+    rejects: Counter[str] = field(default_factory=Counter)
+
+    def prove(self, draft: Draft) -> Proven | None:
+        """The draft with its answer, or None."""
+        reason, run = self._judge(draft)
+        if run is None:
+            self.rejects[f"question: {reason}"] += 1
+            return None
+        return Proven(draft, run)
+
+    def _judge(self, draft: Draft) -> tuple[str, Run | None]:
+        try:
+            run = self.interpreter.run(draft.program)
+            if len(run.answer) > self.max_answer:
+                return "answer too long", None
+            if any(element not in self.printed.texts for element in run.evidence):
+                return "evidence is not printed", None
+            result = evaluate(to_json(draft.program), self.printed)
+        except VoidQuestionError as error:
+            return str(error), None
+        except UnprovenError:
+            return "not borne out by the page", None
+        if not agrees(run.answer, result, self.printed):
+            return "second evaluator disagrees", None
+        return "", run

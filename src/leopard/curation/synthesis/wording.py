@@ -1,0 +1,90 @@
+"""Words of questions: phrasings, plurals, ordinals, and which columns can be asked what.
+
+Knows nothing of programs.
+"""
+
+from __future__ import annotations
+
+import random
+import tomllib
+from collections.abc import Mapping
+from decimal import Decimal
+from functools import cache
+from importlib import resources
+
+from leopard.curation.synthesis.facts import Table
+from leopard.curation.synthesis.values import Locale, Value
+
+ORDINALS = ("first", "second", "third", "fourth")
+
+
+_NOT_ADDITIVE_WORDS = (
+    "age rating score average mean temp price rate year no. number share rank growth margin",
+    "efficiency temperature elevation altitude high low min max limit per each stars change",
+    "density value test quiz exam final upper lower ref. result position return yield depth",
+    "cost reading math ext. seats stock",
+)
+
+
+NOT_ADDITIVE = frozenset(word for line in _NOT_ADDITIVE_WORDS for word in line.split())
+"""Words in column labels whose values make no sense as a sum."""
+
+
+@cache
+def phrasings() -> Mapping[str, tuple[str, ...]]:
+    """All phrasings by list."""
+    path = resources.files("leopard.curation").joinpath("data/phrasings.toml")
+    return {name: tuple(v) for name, v in tomllib.loads(path.read_text("utf-8")).items()}
+
+
+def plural(noun: str) -> str:
+    """English plural of the nouns in the domain files."""
+    last = noun.split()[-1]
+    irregular = {"person": "people", "species": "species", "country": "countries"}
+    if last in irregular:
+        return noun[: -len(last)] + irregular[last]
+    if last.endswith("y") and last[-2] not in "aeiou":
+        return noun[:-1] + "ies"
+    return noun + ("es" if last.endswith(("s", "sh", "ch", "x")) else "s")
+
+
+def ordinal(number: int | None) -> str:
+    """The ordinal word of a small number."""
+    words = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth")
+    return words[(number or 1) - 1] if (number or 1) <= len(words) else f"{number}th"
+
+
+def decimals_text(count: int) -> str:
+    """How a question names a number of decimals."""
+    return "one decimal" if count == 1 else f"{count} decimals"
+
+
+def is_measure(value: Value) -> bool:
+    """Whether a value can be compared and computed with."""
+    return value.kind in ("number", "money", "percent") and value.number is not None
+
+
+def is_additive(table: Table, column: int) -> bool:
+    """Whether the sum of a column means something."""
+    words = set(table.columns[column].label.lower().replace("(", " ").split())
+    kinds = {cells[column].kind for cells in table.cells}
+    return not words & NOT_ADDITIVE and kinds <= {"number", "money"}
+
+
+def round_number(value: Value, rng: random.Random) -> Decimal:
+    """A round number near a value."""
+    number = value.number or Decimal(0)
+    if abs(number) < 10:
+        return number.quantize(Decimal(1))
+    size = number.adjusted() - rng.choice((0, 1))
+    step = Decimal(1).scaleb(max(size, 0))
+    return (number / step).quantize(Decimal(1)) * step
+
+
+def print_like(value: Value, bound: Decimal, locale: Locale) -> str:
+    """A bound printed like the values it is compared with."""
+    plain = bound.quantize(Decimal(1))
+    if value.kind == "money":
+        return locale.money(plain, 0)
+    text = locale.number(plain, 0)
+    return text + ("%" if value.kind == "percent" else f" {value.unit}" if value.unit else "")
