@@ -35,8 +35,8 @@ class PageDraft:
 class PageSource(Protocol):
     """Makes pages from seeds. Must be picklable: worker processes get a copy each."""
 
-    def page(self, seed: int, size: ImageSize, text_px: float) -> PageDraft | None:
-        """A page of about this size in pixels at 144 dpi with text of this size; None to skip."""
+    def page(self, seed: int, size: ImageSize, text_px: float, dpi: float) -> PageDraft | None:
+        """A page that has this size in pixels at `dpi`, with text of `text_px`; None to skip."""
         ...
 
 

@@ -1,0 +1,256 @@
+"""Language lessons: the connector and the language model learn to find, to copy and to answer.
+
+First with true slots for eyes, on small pages (`SlotReader`); then with the features of the trained
+encoder, which stays as it is, so that every page is encoded once and used several times.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from leopard.model import LeopardForConditionalGeneration
+from leopard.processor.crops import plan_crops, stack_crops
+from leopard.schema.geometry import ImageSize
+from leopard.training.nano.characters import SLOTS, cell_slots, image_slots
+from leopard.training.nano.dialogue import UNKNOWN, Exercise, StudiedPage, Teacher, Turn
+from leopard.training.nano.lessons import Lesson, printed_lines
+from leopard.training.nano.pointers import PointerTeacher
+from leopard.training.nano.reader_stage import GEOMETRY, POLICY
+from leopard.training.nano.start import SlotReader
+from leopard.training.nano.workers import LessonStream
+
+MOST_POSITIONS = 5000
+"""Padded positions of one forward pass: bounds memory."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LanguageSettings:
+    """What the language lessons are made of."""
+
+    batch: int = 14
+    """Sequences of one step."""
+    copying: float = 0.5
+    """Share of sequences that copy lines; the rest are conversations."""
+    characters: int = 160
+    """Characters to copy in a sequence."""
+    turns: int = 6
+    """Turns of a conversation."""
+    questions: float = 0.6
+    """Share of turns that ask a question; the rest read on."""
+    unanswerable: float = 0.0
+    """Share of turns that ask for what is not there."""
+    question_weight: float = 0.1
+    """How much the words of questions count as targets."""
+    pointer_weight: float = 0.5
+    """How much supervised attention counts."""
+    pages: tuple[int, ...] = (1,)
+    """Pages of a sequence, drawn evenly."""
+    pool: int = 3000
+    """Pages kept to draw from."""
+    small_side: int = 0
+    """Cells along a side of small pages seen through true slots; 0 for whole crops."""
+
+
+def small_pages(side: int) -> Callable[[], Callable[[Lesson], list[StudiedPage]]]:
+    """Worker code: pages of one small crop of `side` x `side` cells, as true slots."""
+    return _SlotStudy(side)
+
+
+@dataclass(frozen=True)
+class _SlotStudy:
+    side: int
+
+    def __call__(self) -> Callable[[Lesson], list[StudiedPage]]:
+        torch.set_num_threads(1)
+        return self.study
+
+    def study(self, lesson: Lesson) -> list[StudiedPage]:
+        if self.side:
+            slots, places = cell_slots(lesson.glyphs, self.side, self.side)
+            tokens, crops = slots.reshape(-1, SLOTS), 1
+        else:
+            size = ImageSize(lesson.image.width, lesson.image.height)
+            tiled = plan_crops([size], geometry=GEOMETRY, policy=POLICY).images[0]
+            tokens, places = image_slots(lesson.glyphs, tiled)
+            crops = tiled.num_crops
+        lines = tuple(printed_lines(lesson.glyphs, places))
+        return [StudiedPage(tokens, lines, lesson.questions, crops)]
+
+
+@dataclass(frozen=True)
+class FeatureStudy:
+    """Worker code: pages as the features of a trained encoder."""
+
+    model_folder: Path
+
+    def __call__(self) -> Callable[[Lesson], list[StudiedPage]]:
+        """Load the encoder in the worker."""
+        torch.set_num_threads(1)
+        model = LeopardForConditionalGeneration.from_pretrained(self.model_folder).eval()
+        encoder = model.model.vision_encoder.to(memory_format=torch.channels_last)
+
+        def study(lesson: Lesson) -> list[StudiedPage]:
+            size = ImageSize(lesson.image.width, lesson.image.height)
+            plan = plan_crops([size], geometry=GEOMETRY, policy=POLICY)
+            pixels = torch.from_numpy(stack_crops([lesson.image], plan))
+            with torch.no_grad():
+                features = torch.cat([encoder(p).last_hidden_state for p in pixels.split(4)])
+            _, places = image_slots(lesson.glyphs, plan.images[0])
+            tokens = features.flatten(0, 1).half().numpy()
+            lines = tuple(printed_lines(lesson.glyphs, places))
+            return [StudiedPage(tokens, lines, lesson.questions, plan.num_crops)]
+
+        return study
+
+
+class PagePool:
+    """Studied pages to draw from; new ones replace random old ones."""
+
+    def __init__(self, stream: LessonStream, *, size: int, seed: int) -> None:
+        self.stream, self.size = stream, size
+        self.rng = random.Random(seed)
+        self.pages: list[StudiedPage] = [stream.take() for _ in range(min(size, 100))]
+
+    def draw(self, count: int) -> list[StudiedPage]:
+        """Different pages, drawn at random."""
+        for page in self.stream.ready():
+            if len(self.pages) < self.size:
+                self.pages.append(page)
+            else:
+                self.pages[self.rng.randrange(self.size)] = page
+        return self.rng.sample(self.pages, count)
+
+
+class LanguageLessons(nn.Module):
+    """The language model with what stands before it: true slots, or connector over features."""
+
+    def __init__(self, model: LeopardForConditionalGeneration, slots: SlotReader | None) -> None:
+        super().__init__()
+        inner = model.model
+        self.decoder, self.head = inner.language_model, model.lm_head
+        self.front: nn.Module = slots if slots is not None else inner.connector
+        self.pointers = PointerTeacher(self.decoder)
+
+    def forward(
+        self, batch: Sequence[tuple[Exercise, list[StudiedPage]]], *, pointer_weight: float
+    ) -> dict[str, float]:
+        """Learn from a batch: adds gradients, returns figures.
+
+        Returns:
+            `loss` over weighted tokens; `right`, the share of fully weighted tokens predicted; and
+            `found` and `spelled`, the shares of pointed characters that attention found.
+        """
+        total = sum(sum(exercise.weights) for exercise, _ in batch)
+        pointed = 1 + sum(t != UNKNOWN for exercise, _ in batch for t in exercise.targets)
+        full = 1 + sum(w == 1 for exercise, _ in batch for w in exercise.weights)
+        figures = dict.fromkeys(("loss", "right", "found", "spelled"), 0.0)
+        for part in _parts(batch):
+            ids, weights, targets = _padded([exercise for exercise, _ in part])
+            hidden = self.decoder(
+                inputs_embeds=self._embedded(ids, part), attention_mask=torch.ones_like(ids)
+            ).last_hidden_state
+            counts = weights[:, 1:] > 0
+            logits = self.head(hidden[:, :-1][counts])
+            truth, weight = ids[:, 1:][counts], weights[:, 1:][counts]
+            errors = nn.functional.cross_entropy(logits, truth, reduction="none")
+            loss = (errors * weight).sum() / total
+            pointers = self.pointers.loss(targets)
+            (loss + pointer_weight * pointers.loss / pointed).backward()
+            is_right = (logits.argmax(-1) == truth) & (weight == 1)
+            figures["loss"] += float(loss)
+            figures["right"] += int(is_right.sum()) / full
+            figures["found"] += pointers.found / pointed
+            figures["spelled"] += pointers.spelled / pointed
+        return figures
+
+    def _embedded(self, ids: Tensor, part: Sequence[tuple[Exercise, list[StudiedPage]]]) -> Tensor:
+        """Embeddings with visual tokens in their places, (sequences, length, dim)."""
+        rows, length = ids.shape
+        tokens, places = [], []
+        for row, (exercise, pages) in enumerate(part):
+            for start, page in zip(exercise.image_starts, pages, strict=True):
+                tokens.append(torch.from_numpy(np.asarray(page.tokens)))
+                places.append(row * length + start + torch.arange(len(page.tokens)))
+        joined = torch.cat(tokens)
+        seen = self.front(joined if isinstance(self.front, SlotReader) else joined.float()[None])
+        text = self.decoder.get_input_embeddings()(ids).flatten(0, 1)
+        merged: Tensor = text.index_copy(0, torch.cat(places), seen.reshape(-1, text.shape[-1]))
+        return merged.view(rows, length, -1)
+
+
+def make_batch(
+    teacher: Teacher, pool: PagePool, settings: LanguageSettings
+) -> list[tuple[Exercise, list[StudiedPage]]]:
+    """Exercises about pages of the pool."""
+    batch: list[tuple[Exercise, list[StudiedPage]]] = []
+    rng = teacher.rng
+    while len(batch) < settings.batch:
+        pages = pool.draw(rng.choice(settings.pages))
+        if rng.random() < settings.copying:
+            exercise = teacher.copying(pages, num_characters=settings.characters)
+        else:
+            exercise = _conversation(teacher, pool, pages, settings)
+        if exercise is not None:
+            batch.append((exercise, pages))
+    return sorted(batch, key=lambda item: len(item[0].input_ids))
+
+
+def _conversation(
+    teacher: Teacher, pool: PagePool, pages: list[StudiedPage], settings: LanguageSettings
+) -> Exercise | None:
+    rng = teacher.rng
+    questions = teacher.questions(pages)
+    turns: list[Turn] = []
+    for _ in range(settings.turns):
+        drawn = rng.random()
+        turn: Turn | None
+        if drawn < settings.unanswerable:
+            turn = teacher.unanswerable(pages, pool.draw(3))
+        elif drawn < settings.unanswerable + settings.questions and questions:
+            turn = questions.pop()
+        else:
+            turn = teacher.read_on(pages)
+        if turn is not None:
+            turns.append(turn)
+    if not turns:
+        return None
+    return teacher.conversation(pages, turns, question_weight=settings.question_weight)
+
+
+def _parts(
+    batch: Sequence[tuple[Exercise, list[StudiedPage]]],
+) -> list[list[tuple[Exercise, list[StudiedPage]]]]:
+    """Neighbours in length, few enough that padding and memory stay small."""
+    parts: list[list[tuple[Exercise, list[StudiedPage]]]] = [[]]
+    for item in batch:
+        if parts[-1] and len(item[0].input_ids) * (len(parts[-1]) + 1) > MOST_POSITIONS:
+            parts.append([])
+        parts[-1].append(item)
+    return parts
+
+
+def _padded(exercises: Sequence[Exercise]) -> tuple[Tensor, Tensor, Tensor]:
+    """Ids (rows, length), weights (rows, length) and pointers (rows, length, 2), padded right."""
+    length = max(len(exercise.input_ids) for exercise in exercises)
+    ids = torch.zeros(len(exercises), length, dtype=torch.long)
+    weights = torch.zeros(len(exercises), length)
+    targets = torch.full((len(exercises), length, 2), -1)
+    for row, exercise in enumerate(exercises):
+        size = len(exercise.input_ids)
+        ids[row, :size] = torch.tensor(exercise.input_ids)
+        weights[row, :size] = torch.tensor(exercise.weights)
+        targets[row, :size] = torch.tensor(exercise.targets)
+    return ids, weights, targets
+
+
+def describe(figures: dict[str, Any]) -> str:
+    """One line of a log for people."""
+    return "  ".join(f"{name} {value}" for name, value in figures.items())

@@ -1,0 +1,131 @@
+"""Reading lessons: the vision encoder learns which characters stand in each visual token.
+
+Two heads supervise it and are then thrown away: one names the character at every 4x4 pixels of the
+convolutional map, one spells the slots of every visual token. Knows nothing of language models.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from leopard.model.reader import LeopardReader, LeopardReaderConfig
+from leopard.processor.crops import TiledImage, plan_crops, stack_crops
+from leopard.schema.geometry import CropGeometry, ImageSize
+from leopard.training.nano.characters import NUM_CLASSES, SLOTS, dense_map, image_slots
+from leopard.training.nano.lessons import Lesson
+
+GEOMETRY = CropGeometry(crop_size=364, patch_size=28, shuffle_factor=1)
+"""Crops of the small model: its encoder folds 28x28 pixels, so nothing is left to shuffle."""
+POLICY = "fill"
+NOTHING_WEIGHT = 0.15
+"""Weight of empty places in the dense lesson."""
+EMPTY_SLOT_WEIGHT = 0.3
+EMPTY_CELL_SHARE = 0.1
+"""Share of empty cells that are asked about."""
+LEAST_PLACES = 150
+"""Crops with fewer printed places teach too little."""
+
+
+@dataclass(frozen=True, slots=True)
+class CropLesson:
+    """One crop and what is printed on it."""
+
+    pixels: NDArray[np.float32]
+    """Normalised crop, (3, side, side)."""
+    dense: NDArray[np.int16]
+    """Class of each place, (side / 4, side / 4)."""
+    slots: NDArray[np.int16]
+    """Classes of each visual token, (tokens, SLOTS)."""
+
+
+def crop_lessons(lesson: Lesson) -> list[CropLesson]:
+    """The readable crops of a lesson: tiles, or the thumbnail of an image without tiles."""
+    size = ImageSize(lesson.image.width, lesson.image.height)
+    plan = plan_crops([size], geometry=GEOMETRY, policy=POLICY)
+    tiled = plan.images[0]
+    pixels = stack_crops([lesson.image], plan)
+    slots, _ = image_slots(lesson.glyphs, tiled)
+    per_crop = GEOMETRY.visual_tokens_per_crop
+    first = 0 if tiled.grid is None else 1
+    dense = _dense_crops(lesson, tiled)
+    return [
+        CropLesson(pixels[n], dense[n - first], slots[n * per_crop : (n + 1) * per_crop])
+        for n in range(first, tiled.num_crops)
+        if np.count_nonzero(dense[n - first]) >= LEAST_PLACES
+    ]
+
+
+def _dense_crops(lesson: Lesson, tiled: TiledImage) -> list[NDArray[np.int16]]:
+    side = GEOMETRY.crop_size
+    canvas, resized, paste = tiled.canvas, tiled.resized, tiled.paste_at
+    if canvas is None or resized is None or paste is None:
+        scale = (side / tiled.size.width, side / tiled.size.height)
+        return [dense_map([g.scaled(scale, (0.0, 0.0)) for g in lesson.glyphs], side, side)]
+    factor = resized.width / tiled.size.width
+    moved = [glyph.scaled((factor, factor), paste) for glyph in lesson.glyphs]
+    whole = dense_map(moved, canvas.width, canvas.height)
+    return [
+        whole[top // 4 : bottom // 4, left // 4 : right // 4]
+        for left, top, right, bottom in tiled.tile_boxes
+    ]
+
+
+def prepare_crop_lessons() -> Callable[[Lesson], list[CropLesson]]:
+    """What a lesson worker runs for the reading stage."""
+    torch.set_num_threads(1)
+    return crop_lessons
+
+
+class ReadingLessons(nn.Module):
+    """The encoder with the two heads that teach it."""
+
+    def __init__(self, encoder: LeopardReader) -> None:
+        super().__init__()
+        config: LeopardReaderConfig = encoder.config
+        self.encoder = encoder
+        self.place_head = nn.Conv2d(config.conv_channels, NUM_CLASSES, 1)
+        self.slot_head = nn.Linear(config.hidden_size, SLOTS * NUM_CLASSES)
+        weights = torch.ones(NUM_CLASSES)
+        weights[0] = NOTHING_WEIGHT
+        self.register_buffer("class_weights", weights, persistent=False)
+        self.class_weights: Tensor
+
+    def forward(self, batch: list[CropLesson]) -> tuple[Tensor, dict[str, float]]:
+        """Loss of a batch of crops, and how much was read right.
+
+        Returns:
+            The loss and shares of right answers: `places` over printed places, `slots` over filled
+            slots, `cells` over visual tokens with every slot right.
+        """
+        pixels = torch.from_numpy(np.stack([item.pixels for item in batch]))
+        dense = torch.from_numpy(np.stack([item.dense for item in batch])).long()
+        slots = torch.from_numpy(np.stack([item.slots for item in batch])).long()
+        output = self.encoder(pixels)
+        places = self.place_head(output.conv_map)
+        loss = nn.functional.cross_entropy(places, dense, weight=self.class_weights)
+        is_filled = (slots > 0).any(-1)
+        asked = is_filled | (torch.rand(is_filled.shape) < EMPTY_CELL_SHARE)
+        guess = self.slot_head(output.last_hidden_state[asked]).view(-1, SLOTS, NUM_CLASSES)
+        truth = slots[asked]
+        weights = torch.where(truth > 0, 1.0, EMPTY_SLOT_WEIGHT)
+        errors = nn.functional.cross_entropy(guess.transpose(1, 2), truth, reduction="none")
+        loss = loss + (errors * weights).sum() / weights.sum()
+        with torch.no_grad():
+            printed, filled = dense > 0, truth > 0
+            right = guess.argmax(-1) == truth
+            scores = {
+                "places": _share(places.argmax(1)[printed] == dense[printed]),
+                "slots": _share(right[filled]),
+                "cells": _share(right.all(-1)[filled.any(-1)]),
+            }
+        return loss, scores
+
+
+def _share(flags: Tensor) -> float:
+    return float(flags.float().mean()) if flags.numel() else 1.0
