@@ -42,13 +42,13 @@ def test_every_command_and_the_python_example_run(
     for command in commands:
         result = CliRunner().invoke(app(), command[1:])
         assert result.exit_code == 0, (command, result.output, result.exception)
-    assert len(list(iter_samples("data/smoke"))) == 24
-    assert len(list(iter_samples("data/again"))) == 24
+    assert len(list(iter_samples("data/smoke"))) == 12
+    assert len(list(iter_samples("data/again"))) == 12
     for path in ("smoke.html", "audit.html", "card/card.md", "sample-7/smoke-5-0-7.pdf"):
         assert (tmp_path / path).stat().st_size > 500
     (example,) = blocks("python")
     exec(compile(example, "docs/curation.md", "exec"), {})
-    assert capsys.readouterr().out.count("smoke-5-0-") == 24
+    assert capsys.readouterr().out.count("smoke-5-0-") == 12
 
 
 def test_every_verb_explains_itself_with_an_example() -> None:
