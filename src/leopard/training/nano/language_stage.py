@@ -180,7 +180,9 @@ class LanguageLessons(nn.Module):
                 tokens.append(torch.from_numpy(np.asarray(page.tokens)))
                 places.append(row * length + start + torch.arange(len(page.tokens)))
         joined = torch.cat(tokens)
-        seen = self.front(joined if isinstance(self.front, SlotReader) else joined.float()[None])
+        if not isinstance(self.front, SlotReader):
+            joined = joined.float().unflatten(0, (-1, GEOMETRY.visual_tokens_per_crop))
+        seen = self.front(joined)
         text = self.decoder.get_input_embeddings()(ids).flatten(0, 1)
         merged: Tensor = text.index_copy(0, torch.cat(places), seen.reshape(-1, text.shape[-1]))
         return merged.view(rows, length, -1)

@@ -1,0 +1,133 @@
+"""The small model as a folder: sizes, tokenizer, processor settings, weights.
+
+The tokenizer is one id per byte, so that copying is spelling and every text can be written.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+from transformers import GenerationConfig, PreTrainedTokenizerFast, SmolLM3Config
+
+from leopard.model import LeopardConfig, LeopardForConditionalGeneration
+from leopard.model.reader import LeopardReaderConfig
+from leopard.processor import LeopardProcessor
+from leopard.processor.settings import ProcessorSettings
+from leopard.training.nano.reader_stage import GEOMETRY, POLICY
+from leopard.training.nano.start import ROPE_THETA, initialise_language_model
+
+SPECIAL = (
+    "<pad>",
+    "<|begin_of_text|>",
+    "<|end_of_text|>",
+    "<|start_header_id|>",
+    "<|end_header_id|>",
+    "<|eot_id|>",
+    "<|reserved_special_token_20|>",
+    "<|reserved_special_token_21|>",
+    "<|reserved_special_token_195|>",
+)
+WORDS = ("user", "assistant", "\n\n")
+"""Plain texts of one id: they stand in every turn."""
+VOCABULARY = 272
+"""Rows of the embedding table: bytes, special tokens, words, rounded up to 16."""
+CONTEXT = 16_384
+
+
+def nano_tokenizer() -> PreTrainedTokenizerFast:
+    """Byte-level tokenizer: ids 0 to 255 are bytes."""
+    alphabet = _byte_alphabet()
+    vocabulary = {alphabet[byte]: byte for byte in range(256)}
+    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.add_special_tokens([AddedToken(t, normalized=False, special=True) for t in SPECIAL])
+    tokenizer.add_tokens([AddedToken(t, normalized=False, special=False) for t in WORDS])
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        bos_token="<|begin_of_text|>",
+        eos_token="<|eot_id|>",
+        pad_token="<pad>",
+        clean_up_tokenization_spaces=False,
+        padding_side="left",
+        model_max_length=CONTEXT,
+    )
+
+
+def _byte_alphabet() -> dict[int, str]:
+    """The printable stand-in of each byte in byte-level tokenizers (as in GPT-2)."""
+    printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    rest = [byte for byte in range(256) if byte not in printable]
+    shifted = {byte: chr(256 + number) for number, byte in enumerate(rest)}
+    return {byte: chr(byte) for byte in printable} | shifted
+
+
+def nano_config() -> LeopardConfig:
+    """Sizes of the small model: 3.6 M in the encoder, 4.6 M in the language model."""
+    tokenizer = nano_tokenizer()
+    ids = {name: tokenizer.convert_tokens_to_ids(name) for name in SPECIAL}
+    text = SmolLM3Config(
+        vocab_size=VOCABULARY,
+        hidden_size=256,
+        head_dim=32,
+        intermediate_size=512,
+        num_hidden_layers=4,
+        num_attention_heads=16,
+        num_key_value_heads=16,
+        no_rope_layers=[1, 0, 1, 0],
+        rope_theta=ROPE_THETA,
+        tie_word_embeddings=False,
+        max_position_embeddings=CONTEXT,
+        pad_token_id=ids["<pad>"],
+        bos_token_id=ids["<|begin_of_text|>"],
+        eos_token_id=ids["<|eot_id|>"],
+    )
+    return LeopardConfig(
+        vision_config=LeopardReaderConfig(num_hidden_layers=3),
+        text_config=text,
+        shuffle_factor=GEOMETRY.shuffle_factor,
+        image_token_id=ids["<|reserved_special_token_195|>"],
+        tie_word_embeddings=False,
+    )
+
+
+def nano_processor() -> LeopardProcessor:
+    """The processor of the small model."""
+    settings = ProcessorSettings(
+        crop_size=GEOMETRY.crop_size,
+        patch_size=GEOMETRY.patch_size,
+        shuffle_factor=GEOMETRY.shuffle_factor,
+        policy=POLICY,
+        context_length=CONTEXT,
+        embedding_rows=VOCABULARY,
+    )
+    config = nano_config()
+    return LeopardProcessor(nano_tokenizer(), settings, config_image_id=config.image_token_id)
+
+
+def new_model(seed: int) -> LeopardForConditionalGeneration:
+    """The untrained model with its starting weights."""
+    torch.manual_seed(seed)
+    model = LeopardForConditionalGeneration(nano_config())
+    initialise_language_model(model.model.language_model)
+    return model
+
+
+def write_model(model: LeopardForConditionalGeneration, folder: Path) -> None:
+    """Write a complete model folder, weights in half precision (they are read as float32)."""
+    tokenizer = nano_tokenizer()
+    generation: Any = GenerationConfig(
+        do_sample=False,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=[
+            tokenizer.eos_token_id,
+            tokenizer.convert_tokens_to_ids("<|end_of_text|>"),
+        ],
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    model.generation_config = generation
+    model.half().save_pretrained(folder)
+    nano_processor().save_pretrained(folder)
