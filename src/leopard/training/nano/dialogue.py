@@ -30,6 +30,7 @@ READ_ON = (
     'Copy the text after "{start}".',
 )
 UNKNOWN = (-1, -1)
+SMALL_WORDS = frozenset("a an the of for is does what which it say".split())
 LONGEST_ANSWER = 40
 """Characters of a passage read on."""
 
@@ -162,8 +163,9 @@ class Teacher:
         asked = [q for page in others for q, _, family in page.questions if family == "lookup"]
         self.rng.shuffle(asked)
         for question in asked:
-            words = [word.strip("?.'\"") for word in question.lower().split()][-2:]
-            if not all(word in text for word in words):
+            words = [word.strip("?.'\"") for word in question.lower().split()]
+            label = [word for word in words if word and word not in SMALL_WORDS][-2:]
+            if not all(word in text for word in label):
                 none = (UNKNOWN,) * len(NOT_ANSWERABLE)
                 return Turn(question, NOT_ANSWERABLE, none, 0)
         return None

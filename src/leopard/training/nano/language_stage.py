@@ -165,7 +165,7 @@ class LanguageLessons(nn.Module):
             pointers = self.pointers.loss(targets)
             (loss + pointer_weight * pointers.loss / pointed).backward()
             is_right = (logits.argmax(-1) == truth) & (weight == 1)
-            figures["loss"] += float(loss)
+            figures["loss"] += loss.item()
             figures["right"] += int(is_right.sum()) / full
             figures["found"] += pointers.found / pointed
             figures["spelled"] += pointers.spelled / pointed
