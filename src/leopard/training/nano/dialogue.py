@@ -30,7 +30,7 @@ READ_ON = (
     'Copy the text after "{start}".',
 )
 UNKNOWN = (-1, -1)
-SMALL_WORDS = frozenset("a an the of for is does what which it say".split())
+SMALL_WORDS = frozenset(["a", "an", "the", "of", "for", "is", "does", "what", "which", "it", "say"])
 LONGEST_ANSWER = 40
 """Characters of a passage read on."""
 
