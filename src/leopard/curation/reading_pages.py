@@ -188,7 +188,8 @@ class PageWriter:
     def contact(self) -> str:
         """An e-mail address or a telephone number."""
         rng = self.rng
-        mail = f"{rng.choice(lists()['first_names']).lower()}@{self.word()}.{rng.choice(['com', 'org', 'net'])}"
+        ending = rng.choice(["com", "org", "net"])
+        mail = f"{rng.choice(lists()['first_names']).lower()}@{self.word()}.{ending}"
         phone = "".join(str(rng.randint(0, 9)) for _ in range(10))
         return rng.choice([mail, f"({phone[:3]}) {phone[3:6]}-{phone[6:]}", f"+{phone}"])
 
