@@ -4,7 +4,8 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV   ?= .venv
 FILES  ?= examples/broadcast-invoice.pdf
-Q      ?= What is the invoice date?
+Q      ?= What is the Order \#?
+NANO   ?= runs/nano
 
 BIN  := $(VENV)/bin
 PIP  := $(BIN)/python -m pip install -qq --disable-pip-version-check --no-warn-script-location -c requirements.lock
@@ -37,6 +38,11 @@ fix: $(VENV)/.dev ## Format and mend what can be mended
 
 bench: $(VENV)/.dev ## Run the benchmarks (prints ratios; takes minutes; run alone)
 	for file in benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+
+nano: $(VENV)/.dev ## Train the small model from nothing (hours), or go on where it stopped
+	$(BIN)/leopard nano $(NANO) --stage reader & reader=$$!; \
+	$(BIN)/leopard nano $(NANO) --stage finding --stage asking --stage pages && wait $$reader
+	$(BIN)/leopard nano $(NANO) --threads 2 --stage seeing --stage looking --stage model
 
 clean: ## Remove the environment and caches
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,13 +1,17 @@
 import json
+import os
+import signal
+from unittest import mock
 
 import pytest
 from typer.testing import CliRunner
 
+from leopard.cli import evaluate as evaluate_command
 from leopard.cli.main import build_app
 from leopard.evaluation.fake import ScriptedGenerator
 from leopard.evaluation.records import read_records
 from tests.evaluation.generators.test_openai_server import Server
-from tests.evaluation.helpers import by_content, evaluate, many_pages
+from tests.evaluation.helpers import by_content, evaluate, many_pages, stable
 
 runner = CliRunner()
 
@@ -63,6 +67,52 @@ def test_workers_share_a_run(data, tmp_path):
         )
         assert result.exit_code == 0, result.output
     assert "12 of 12" in result.stdout
+
+
+@pytest.mark.parametrize("options", [("--workers", 3), ("--executor", "rank", "--workers", 2)])
+def test_processes_share_a_run(options, data, tmp_path):
+    command = ("run", "mpdocvqa", data, "--baseline", "random", "-q", "--out")
+    assert leopard(*command, tmp_path / "one").exit_code == 0
+    result = leopard(*command, tmp_path / "many", *options)
+    assert result.exit_code == 0, result.output
+    assert "12 samples asked, 0 done before" in result.stderr
+    assert stable(read_records(tmp_path / "many")) == stable(read_records(tmp_path / "one"))
+    files = list((tmp_path / "many").glob("records.*.jsonl"))
+    assert len(files) == options[-1]
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_killed_ray_workers_lose_and_double_nothing(data, tmp_path):
+    ray = pytest.importorskip("ray")
+    command = ("run", "mpdocvqa", data, "--baseline", "random", "-q", "--out")
+    assert leopard(*command, tmp_path / "one").exit_code == 0
+    flag = tmp_path / "killed"
+    real = evaluate_command._run_quietly
+
+    def run_or_die(*args, settings, **kwargs):
+        if settings.rank == 1 and not flag.exists():
+            flag.write_text("")
+            real(*args, settings=settings, **kwargs)
+            os.kill(os.getpid(), signal.SIGKILL)
+        return real(*args, settings=settings, **kwargs)
+
+    with mock.patch.object(evaluate_command, "_run_quietly", run_or_die):
+        try:
+            result = leopard(*command, tmp_path / "ray", "--executor", "ray", "--workers", 2)
+        finally:
+            ray.shutdown()
+    assert result.exit_code == 0, result.output
+    assert flag.exists()
+    assert stable(read_records(tmp_path / "ray")) == stable(read_records(tmp_path / "one"))
+
+
+def test_an_unknown_executor_is_named(data, tmp_path):
+    result = leopard(
+        "run", "mpdocvqa", data, "--out", tmp_path, "--baseline", "random", "--executor", "dask"
+    )
+    assert result.exit_code == 2
+    assert "use one of local, ray, rank" in result.output
 
 
 def test_replay_and_rescore(data, two_runs, tmp_path):

@@ -10,7 +10,6 @@ import pytest
 
 from leopard.curation.audit import record_verdicts, write_audit
 from leopard.curation.card import wilson, write_card
-from leopard.curation.executors.local import LocalExecutor
 from leopard.curation.exports import pixel_samples
 from leopard.curation.mixture import MixSettings, write_mix
 from leopard.curation.plan import Plan, save_plan
@@ -21,6 +20,7 @@ from leopard.curation.verify import verify_folder
 from leopard.curation.viewer import write_page
 from leopard.curation.work import make_shard
 from leopard.errors import DataError
+from leopard.executors.local import LocalExecutor
 from leopard.schema.rows import sample_to_row
 from leopard.schema.shards import PdfTable, iter_samples
 

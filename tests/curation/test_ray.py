@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from leopard.curation.executors.local import LocalExecutor
-from leopard.curation.executors.ray import RayExecutor
 from leopard.curation.plan import Plan, Unit, save_plan
 from leopard.curation.synthesis.settings import load_preset
 from leopard.curation.work import make_shard
+from leopard.executors.local import LocalExecutor
+from leopard.executors.ray import RayExecutor
 from leopard.schema.shards import iter_rows, shard_paths
 
 pytest.importorskip("typst")

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from leopard.curation.executors.local import LocalExecutor
-from leopard.curation.executors.rank import RankExecutor
 from leopard.curation.plan import Plan, load_plan, save_plan
 from leopard.curation.synthesis.settings import load_preset
 from leopard.curation.work import make_shard
 from leopard.errors import ConfigError
+from leopard.executors.local import LocalExecutor
+from leopard.executors.rank import RankExecutor
 from leopard.schema.shards import PdfTable, check_shard, iter_rows, shard_paths
 
 pytest.importorskip("typst")
@@ -71,7 +71,7 @@ _DRIVER = """
 import sys
 from functools import partial
 from pathlib import Path
-from leopard.curation.executors.local import LocalExecutor
+from leopard.executors.local import LocalExecutor
 from leopard.curation.plan import Plan, save_plan
 from leopard.curation.synthesis.settings import load_preset
 from leopard.curation.work import make_shard

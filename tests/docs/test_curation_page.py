@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
+import shutil
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -12,12 +15,16 @@ from typer.testing import CliRunner
 
 from leopard.cli.curate import register
 from leopard.schema.shards import iter_samples
+from tests.curation.annotation.server import ChatServer
+from tests.curation.converters.fixtures import BUILDERS
 
 pytest.importorskip("typst")
 PAGE = Path(__file__).parents[2] / "docs" / "curation.md"
+CONFIG = Path(__file__).parents[2] / "configs" / "convert.toml"
 
 
 def app() -> typer.Typer:
+    import_module("leopard.cli.curate_annotate")  # adds its verb
     parent = typer.Typer()
     register(parent)
     parent.callback()(lambda: None)
@@ -32,6 +39,11 @@ def test_every_command_and_the_python_example_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    server = ChatServer()
+    (settings,) = blocks("toml")
+    (tmp_path / "annotate.toml").write_text(
+        re.sub(r"http://127\.0\.0\.1:\d+/v1", server.url, settings)
+    )
     commands = [
         shlex.split(line)
         for block in blocks("bash")
@@ -42,13 +54,37 @@ def test_every_command_and_the_python_example_run(
     for command in commands:
         result = CliRunner().invoke(app(), command[1:])
         assert result.exit_code == 0, (command, result.output, result.exception)
+    server.close()
+    notes = [s.provenance.get("annotated", []) for s in iter_samples("data/smoke-llm")]
+    assert {note["job"] for each in notes for note in each} == {"paraphrase", "questions", "judge"}
     assert len(list(iter_samples("data/smoke"))) == 12
     assert len(list(iter_samples("data/again"))) == 12
-    for path in ("smoke.html", "audit.html", "card/card.md", "sample-7/smoke-5-0-7.pdf"):
+    for path in ("smoke.html", "audit.html", "card/card.md", "sample-7/smoke-9-0-7.pdf"):
         assert (tmp_path / path).stat().st_size > 500
     (example,) = blocks("python")
     exec(compile(example, "docs/curation.md", "exec"), {})
-    assert capsys.readouterr().out.count("smoke-5-0-") == 12
+    assert capsys.readouterr().out.count("smoke-9-0-") == 12
+
+
+def test_the_conversions_run_on_local_copies(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name, folder in (("docvqa", "DocVQA"), ("chartqa", "ChartQA"), ("slidevqa", "SlideVQA")):
+        BUILDERS[name](tmp_path / "data/sources" / folder)
+    BUILDERS["chartqa"](tmp_path / "ChartQA")
+    (tmp_path / "configs").mkdir()
+    shutil.copy(CONFIG, tmp_path / "configs")
+    commands = [line.split() for block in blocks("console") for line in block.splitlines()]
+    assert [command[:3] for command in commands] == [["leopard", "curate", "convert"]] * 2
+    for command in commands:
+        arguments = [part.replace("~", str(tmp_path)) for part in command[1:]]
+        result = CliRunner().invoke(app(), arguments)
+        assert result.exit_code == 0, (command, result.output, result.exception)
+    report = json.loads(Path("data/converted/chartqa/chartqa-report.json").read_text())
+    assert report["rejects"] == {"query is missing": 1}
+    assert len(list(iter_samples("data/converted/docvqa"))) == 3
 
 
 def test_every_verb_explains_itself_with_an_example() -> None:

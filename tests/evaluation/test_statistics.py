@@ -69,6 +69,7 @@ def test_one_document_has_no_interval_and_draws_repeat():
     rows = [record(0, 1.0, doc="d"), record(1, 0.0, doc="d")]
     assert estimate(TASK, rows, "anls") == estimate(TASK, rows, "anls")
     assert estimate(TASK, rows, "anls").low == 0.5
+    assert not estimate(TASK, rows, "anls").has_interval
     several = [record(i, i % 2) for i in range(9)]
     assert estimate(TASK, several, "anls") == estimate(TASK, list(reversed(several)), "anls")
 

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -181,9 +183,39 @@ def test_changed_weights_make_caches_miss(shared):
 def test_visual_memo_spares_the_encoder(generator, monkeypatch):
     memo = VisualMemo()
     generator.start(ask("First?", 1), memo)
-    monkeypatch.setattr(generator.encoder, "look", pytest.fail)
+    monkeypatch.setattr(generator.encoder, "looking", pytest.fail)
     row = generator.start(ask("Second?", 1), memo)
     assert row.visuals is memo.visuals
+
+
+def test_images_known_by_name_are_not_cut_again(shared, monkeypatch):
+    generator = fresh(shared)
+    plain = ask("What?", 1, 2)
+    named = replace(plain, image_names=("one", "two"))
+    expected = generator.generate([plain])[0].text
+    assert generator.generate([named])[0].text == expected
+    real = generator.encoder._crops
+    monkeypatch.setattr(generator.encoder, "_crops", pytest.fail)
+    assert generator.generate([named])[0].text == expected
+    monkeypatch.setattr(generator.encoder, "_crops", real)
+    other = replace(ask("What?", 2, 1), image_names=("two", "one"))
+    assert generator.generate([other])[0].text == fresh(shared).generate([other])[0].text
+
+
+def test_named_images_are_cut_again_when_the_cache_forgot_them(shared):
+    generator = fresh(shared)
+    named = replace(ask("What?", 1, 2), image_names=("one", "two"))
+    expected = generator.generate([named])[0].text
+    generator.vision_cache.clear()
+    generator.prefix_cache.clear()
+    assert generator.generate([named])[0].text == expected
+    uncached = fresh(shared, vision_cache_bytes=0)
+    assert [uncached.generate([named])[0].text for _ in range(2)] == [expected] * 2
+
+
+def test_every_image_needs_a_name_or_none():
+    with pytest.raises(AssertionError, match="one name"):
+        replace(ask("What?", 1, 2), image_names=("one",))
 
 
 def test_stop_tokens_come_from_checkpoint_and_tokenizer(generator):

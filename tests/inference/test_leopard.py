@@ -1,3 +1,4 @@
+import PIL.Image
 import pytest
 
 from leopard import Leopard
@@ -144,3 +145,14 @@ def test_idefics2_takes_no_crop_settings():
 
     with pytest.raises(LeopardError, match="policy"):
         Leopard.from_pretrained(IDEFICS2_FOLDER, processor_settings={"policy": "fill"})
+
+
+def test_looking_is_watched_chunk_by_chunk(
+    leopard: Leopard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leopard.model.config, "vision_chunk_size", 2)
+    pages = [PIL.Image.effect_noise((1400, 1800), 90 + n).convert("RGB") for n in range(3)]
+    session = leopard.open(pages)
+    seen: list[int] = []
+    session.stream("What is it?", watch=lambda: seen.append(1)).answer  # noqa: B018
+    assert 0 < len(seen) <= session.num_chunks

@@ -23,10 +23,19 @@ def test_shipped_weights_are_small_safetensors() -> None:
     assert not list(FOLDER.glob("*.bin"))
 
 
-def test_other_pixels_give_another_answer(shipped: Leopard) -> None:
-    page = PIL.Image.new("RGB", (364, 364), "white")
-    page.paste("black", (40, 40, 200, 60))
-    question = "Read on from: Invoice"
-    assert shipped.ask([page], question).usage.crops == 1
-    blank = PIL.Image.new("RGB", (364, 364), "white")
-    assert shipped.ask([page], question).text != shipped.ask([blank], question).text
+EXAMPLE = Path(__file__).parents[2] / "examples" / "broadcast-invoice.pdf"
+QUESTION, PRINTED = "What is the Order #?", "2014330"
+
+
+def test_the_answer_about_the_example_is_the_printed_one(shipped: Leopard) -> None:
+    assert shipped.ask([EXAMPLE], QUESTION).text == PRINTED
+
+
+def test_the_answer_about_the_example_comes_from_its_pixels(shipped: Leopard) -> None:
+    pages = shipped.load([EXAMPLE]).pages
+    blank = [PIL.Image.new("RGB", page.image.size, "white") for page in pages]
+    assert shipped.ask(blank, QUESTION).text != PRINTED
+    # The same page with the printed number covered.
+    covered = pages[0].image.copy()
+    covered.paste("white", (0, 0, covered.width, covered.height // 3))
+    assert shipped.ask([covered], QUESTION).text != PRINTED

@@ -92,3 +92,10 @@ def test_allocation_and_grids_load_neither_pillow_nor_numpy_nor_torch():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+@pytest.mark.parametrize("policy", policy_names())
+def test_no_image_gets_more_tiles_than_it_may(policy: str) -> None:
+    sizes = [ImageSize(3000, 4000), ImageSize(700, 700)]
+    tiles = allocate_tiles(sizes, budget=48, crop_size=364, policy=policy, max_per_image=12)
+    assert max(tiles) == 12

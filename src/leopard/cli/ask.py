@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -143,8 +143,8 @@ def _answer(
 ) -> Answer:
     question, instruction, sampling = asked
     session = leopard.open_pages(read.pages)
-    with _status(console, f"Looking at {len(read.pages)} pages"):
-        pieces = session.stream(question, sampling=sampling, instruction=instruction)
+    with _looking(console, len(read.pages), session.num_chunks) as watch:
+        pieces = session.stream(question, sampling=sampling, instruction=instruction, watch=watch)
         first = next(pieces, "")
     if not stream:
         return pieces.answer
@@ -199,6 +199,17 @@ def _status(console: Console, text: str) -> AbstractContextManager[Any]:
     from contextlib import nullcontext
 
     return console.status(text) if console.is_terminal and not console.quiet else nullcontext()
+
+
+@contextmanager
+def _looking(console: Console, num_pages: int, num_chunks: int) -> Iterator[Callable[[], None]]:
+    """A bar for the vision encoder; it is full while the language model reads the prompt."""
+    from rich.progress import Progress
+
+    hidden = console.quiet or not console.is_terminal
+    with Progress(console=console, transient=True, disable=hidden) as progress:
+        task = progress.add_task(f"Looking at {num_pages} pages", total=num_chunks)
+        yield lambda: progress.advance(task)
 
 
 def _tracked(pages: Iterable[Page], total: int, console: Console) -> Iterable[Page]:

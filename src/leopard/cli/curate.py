@@ -11,6 +11,8 @@ from typing import Annotated
 
 import typer
 
+from leopard.cli.curate_convert import convert
+
 app = typer.Typer(
     no_args_is_help=True,
     help="Make instruction data: documents from facts, questions with proven answers.",
@@ -191,6 +193,9 @@ def export(
     drops = read_drops(folder)
     count = export_folder(folder, out, style, drops)
     typer.echo(f"{count} samples as {style} in {out}; {len(drops)} on drop lists")
+
+
+app.command()(convert)
 
 
 @app.command(name="import")

@@ -15,11 +15,11 @@ from leopard.schema.samples import Split
 
 if TYPE_CHECKING:
     from leopard.curation.bench import Rate
-    from leopard.curation.executors.local import LocalExecutor
-    from leopard.curation.executors.rank import RankExecutor
-    from leopard.curation.executors.ray import RayExecutor
     from leopard.curation.plan import Plan, Unit
     from leopard.curation.synthesis.settings import SynthSettings
+    from leopard.executors.local import LocalExecutor
+    from leopard.executors.rank import RankExecutor
+    from leopard.executors.ray import RayExecutor
 
 
 def settings_of(
@@ -101,10 +101,11 @@ def make_plan(
 ) -> Plan:
     """A plan from what was given on the command line: (preset, config, overrides, seed), sizes."""
     from leopard.curation.plan import Plan
+    from leopard.curation.synthesis.browser import with_renderer
 
     preset, config, overrides, seed = chosen
     return Plan(
-        settings=settings_of(preset, config, overrides or [], seed),
+        settings=with_renderer(settings_of(preset, config, overrides or [], seed)),
         num_samples=samples,
         shard_size=shard_size,
         split=split_of(split),
@@ -124,16 +125,16 @@ def choose_executor(
         ConfigError: If there is none of this name.
     """
     if name == "local":
-        from leopard.curation.executors.local import LocalExecutor
+        from leopard.executors.local import LocalExecutor
 
         return LocalExecutor(workers), units
     if name == "ray":
-        from leopard.curation.executors.ray import RayExecutor
+        from leopard.executors.ray import RayExecutor
 
         return RayExecutor(address, workers), units
     if name == "rank":
-        from leopard.curation.executors.local import LocalExecutor
-        from leopard.curation.executors.rank import RankExecutor
+        from leopard.executors.local import LocalExecutor
+        from leopard.executors.rank import RankExecutor
 
         own = RankExecutor(*place)
         return LocalExecutor(workers), units[own.rank :: own.world]
@@ -148,6 +149,8 @@ def rate_table(rates: Iterable[Rate]) -> None:
     console.print(f"{'per CPU-second':>16}  {'goal':>6}  what")
     for rate in rates:
         goal = "" if rate.goal is None else f"{rate.goal:g}"
-        missed = rate.goal is not None and rate.per_second < rate.goal
-        line = f"{rate.per_second:16.1f}  {goal:>6}  {rate.what}"
-        console.print(line, style="yellow" if missed else None, highlight=False)
+        value = "-" if rate.per_second is None else f"{rate.per_second:.1f}"
+        missed = rate.goal is not None and (rate.per_second or 0) < rate.goal
+        line = f"{value:>16}  {goal:>6}  {rate.what}"
+        style = "yellow" if missed else None
+        console.print(line, style=style, highlight=False, soft_wrap=True)

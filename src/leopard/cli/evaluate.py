@@ -8,7 +8,9 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,6 +21,8 @@ from leopard.errors import ConfigError
 if TYPE_CHECKING:
     from leopard.evaluation.encoding import Encoding
     from leopard.evaluation.runner import RunCounts, RunSettings, Subject
+    from leopard.executors.local import LocalExecutor
+    from leopard.executors.ray import RayExecutor
     from leopard.schema.generation import Generator
 
 BASELINES = ("random", "majority", "ocr")
@@ -96,10 +100,29 @@ def run(
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many.")] = None,
     rank: Annotated[int, typer.Option(help="Number of this worker, from 0.")] = 0,
     world: Annotated[int, typer.Option(help="Number of workers that share the samples.")] = 1,
+    executor: Annotated[
+        str, typer.Option(help="Who asks: local (processes), ray, or rank (a job array).")
+    ] = "local",
+    workers: Annotated[
+        int, typer.Option(min=1, help="Workers that share the samples, each with its own model.")
+    ] = 1,
+    address: Annotated[
+        str | None, typer.Option(help="With --executor ray: address of the cluster.")
+    ] = None,
+    gpus: Annotated[
+        float, typer.Option(min=0, help="With --executor ray: GPUs of each worker.")
+    ] = 0,
     cache: Annotated[Path | None, typer.Option(help="Folder of answers to use again.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
 ) -> None:
-    """Score a model on a task. A run that was interrupted goes on with the same command."""
+    """Score a model on a task. A run that was interrupted goes on with the same command.
+
+    Scores depend on the answers alone: not on executor, workers, batch size or order.
+
+    Example: leopard evaluate run mpdocvqa data/mpdocvqa --out runs/mp --workers 4
+
+    SLURM: --executor rank --rank $SLURM_ARRAY_TASK_ID --world $SLURM_ARRAY_TASK_COUNT
+    """
     from leopard.evaluation.runner import RunSettings
 
     settings = RunSettings(
@@ -125,7 +148,12 @@ def run(
         baseline=baseline,
         batch_size=batch_size,
     )
-    counts = _run(task, data, out, choice, settings, cache, quiet)
+    if executor == "local" and workers == 1:
+        counts = _run(task, data, out, choice, settings, cache, quiet)
+    else:
+        work = partial(_run_quietly, task, data.resolve(), out.resolve(), choice, cache=cache)
+        runner = _executor(executor, workers, address, gpus)
+        counts = _run_shared(work, runner, settings, workers, quiet)
     typer.echo(
         f"{counts.asked} samples asked, {counts.done_before} done before, {counts.failed} failed, "
         f"{counts.broken} could not be built",
@@ -162,6 +190,63 @@ def _run(
             row, completed=done, total=total
         )
         return run_task(task, data, subject, out, settings, show)
+
+
+def _run_quietly(
+    name: str,
+    data: Path,
+    out: Path,
+    choice: _Choice,
+    settings: RunSettings,
+    cache: Path | None,
+) -> RunCounts:
+    return _run(name, data, out, choice, settings, cache, True)
+
+
+def _executor(
+    name: str, workers: int, address: str | None, gpus: float
+) -> LocalExecutor | RayExecutor:
+    if name == "ray":
+        from leopard.executors.ray import RayExecutor
+
+        return RayExecutor(address, workers, gpus_per_unit=gpus)
+    if name in ("local", "rank"):
+        from leopard.executors.local import LocalExecutor
+
+        return LocalExecutor(workers)
+    raise ConfigError(f"executor {name!r} is unknown; use one of local, ray, rank")
+
+
+def _run_shared(
+    work: Callable[..., RunCounts],
+    executor: LocalExecutor | RayExecutor,
+    settings: RunSettings,
+    workers: int,
+    quiet: bool,
+) -> RunCounts:
+    """Share this rank's samples among workers; what each did, summed."""
+    from leopard.cli.curate_parts import progress
+    from leopard.evaluation.runner import RunCounts
+
+    units = [
+        replace(settings, rank=settings.rank * workers + n, world=settings.world * workers)
+        for n in range(workers)
+    ]
+    counts: list[RunCounts] = []
+    with nullcontext(lambda _: None) if quiet else progress("workers", len(units)) as advance:
+        for _, done in executor.map(partial(_with_settings, work), units):
+            counts.append(done)
+            advance(1)
+    return RunCounts(
+        done_before=min(one.done_before for one in counts),
+        asked=sum(one.asked for one in counts),
+        failed=sum(one.failed for one in counts),
+        broken=sum(one.broken for one in counts),
+    )
+
+
+def _with_settings(work: Callable[..., RunCounts], settings: RunSettings) -> RunCounts:
+    return work(settings=settings)
 
 
 def _subject(choice: _Choice, task: str, data: Path, cache: Any) -> Subject:
@@ -256,6 +341,7 @@ def _encoding(processor: Any) -> Encoding | None:
         geometry=settings.geometry,
         max_crops=settings.max_crops,
         policy=settings.policy,
+        max_tiles_per_image=settings.max_tiles_per_image,
         layout=settings.layout,
         on_too_many_images=settings.on_too_many_images,
     )

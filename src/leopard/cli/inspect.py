@@ -120,6 +120,7 @@ def _find_pages(
         pages=reading[0],
         password=reading[1],
         max_crops=settings.max_crops,
+        max_tiles_per_page=settings.max_tiles_per_image,
         crop_size=settings.crop_size,
     )
     images: list[Image] | None = None
@@ -175,6 +176,7 @@ def _plan(found: _Pages, settings: ProcessorSettings) -> CropPlan:
         geometry=settings.geometry,
         max_crops=settings.max_crops,
         policy=settings.policy,
+        max_tiles_per_image=settings.max_tiles_per_image,
     )
 
 

@@ -19,7 +19,7 @@ from typing import Any
 
 import PIL.Image
 
-from leopard.errors import ConfigError, DataError
+from leopard.errors import ConfigError, DataError, LeopardError
 from leopard.schema.messages import ImagePart, Message, Part, TextPart, count_images
 from leopard.schema.samples import PixelImage, Sample
 from leopard.schema.shards import iter_rows, iter_samples, shard_paths, write_shard
@@ -66,6 +66,8 @@ def import_samples(
             yield _sample(record, where, number, task)
         except BadRecordError as error:
             rejects[str(error)] += 1
+        except (AttributeError, KeyError, LeopardError, TypeError, ValueError):
+            rejects["a field has a form that is not known"] += 1
 
 
 def import_into(source: Path, style: str, target: Path, shard_size: int = 500) -> ImportReport:

@@ -13,10 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
-from pathlib import Path
-from typing import Any
 
-FONT_DIRS = ("/usr/share/fonts", "/usr/local/share/fonts", "/usr/share/texmf/fonts")
 TRAIN_FONTS = (
     "Liberation Sans",
     "Liberation Serif",
@@ -390,19 +387,3 @@ class PageWriter:
             blocks.append(rng.choice(kinds)())
             room -= 3 + len(blocks[-1]) / max(columns, 30)
         return blocks
-
-
-class TypstPrinter:
-    """Compiles Typst source to PDF; keeps one compiler with fonts scanned once."""
-
-    def __init__(self) -> None:
-        import typst
-
-        dirs = [folder for folder in FONT_DIRS if Path(folder).is_dir()]
-        self._fonts = typst.Fonts(include_system_fonts=False, font_paths=dirs)
-        self._compiler: Any = typst.Compiler(font_paths=self._fonts)
-
-    def pdf(self, source: str) -> tuple[bytes, list[str]]:
-        """PDF bytes (deterministic) and the warnings of the compiler."""
-        data, warnings = self._compiler.compile_with_warnings(source.encode(), pdf_tags=False)
-        return data, [str(w) for w in warnings]

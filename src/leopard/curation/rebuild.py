@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from leopard.curation.pixels import draw
-from leopard.curation.plan import load_plan
+from leopard.curation.plan import Plan, load_plan
 from leopard.curation.synthesis.samples import Made, SampleMaker
 from leopard.curation.synthesis.settings import GENERATOR_VERSION
 from leopard.errors import DataError
@@ -26,6 +26,15 @@ def rebuild(folder: Path, identity: str) -> Made:
         DataError: If the id does not belong to the plan of the folder.
     """
     plan = load_plan(folder)
+    return SampleMaker(plan.settings, plan.split).make(index_of(plan, folder, identity))
+
+
+def index_of(plan: Plan, folder: Path, identity: str) -> int:
+    """Global index of the sample with this id in the plan of a folder.
+
+    Raises:
+        DataError: If the id does not belong to the plan.
+    """
     name, seed = re.escape(plan.settings.name), plan.settings.seed
     hit = re.fullmatch(rf"{name}-{GENERATOR_VERSION}-{seed}-(\d+)(?:-(train|val|test))?", identity)
     wanted_split = hit[2] if hit else None
@@ -35,7 +44,7 @@ def rebuild(folder: Path, identity: str) -> Made:
             f"{plan.settings.name}-{GENERATOR_VERSION}-{seed}-N with N below {plan.num_samples}"
             + (f", then -{plan.split}" if plan.split else "")
         )
-    return SampleMaker(plan.settings, plan.split).make(int(hit[1]))
+    return int(hit[1])
 
 
 def write_sample(made: Made, folder: Path) -> Iterator[Path]:

@@ -14,6 +14,7 @@ from pathlib import Path
 from leopard.curation.pixels import scan_turn
 from leopard.curation.programs.evaluator import PrintedFacts, UnprovenError, agrees, evaluate
 from leopard.curation.synthesis.printed import Place, PrintedPage, read_pdf
+from leopard.curation.synthesis.sentences import says
 from leopard.errors import DataError
 from leopard.schema.geometry import ImageSize
 from leopard.schema.samples import NOT_ANSWERABLE, QuestionAnswer, Sample, VectorPage
@@ -94,6 +95,16 @@ def printed_facts(pages: list[PrintedPage], locale: Mapping[str, object]) -> Pri
     )
 
 
+def _short_answer(qa: QuestionAnswer) -> str | None:
+    """What a letter or a sentence stands for; None if for nothing."""
+    if qa.choices:
+        position = "ABCDEFGHIJ".find(qa.answer)
+        return qa.choices[position] if 0 <= position < len(qa.choices) else None
+    if qa.answer_type == "sentence":
+        return next((short for short in qa.aliases if says(qa.answer, short)), None)
+    return "" if qa.answer == NOT_ANSWERABLE else qa.answer
+
+
 def _pdf(pdfs: PdfTable | Mapping[str, bytes], ref: str) -> bytes:
     return pdfs.read(ref) if isinstance(pdfs, PdfTable) else pdfs[ref]
 
@@ -110,12 +121,9 @@ def _judge(
         result = evaluate(qa.program, printed)
     except (UnprovenError, DataError) as error:
         return f"not borne out by the page ({type(error).__name__})"
-    wanted = "" if qa.answer == NOT_ANSWERABLE else qa.answer
-    if qa.choices:
-        position = "ABCDEFGHIJ".find(qa.answer)
-        if not 0 <= position < len(qa.choices):
-            return "the answer is no option"
-        wanted = qa.choices[position]
+    wanted = _short_answer(qa)
+    if wanted is None:
+        return "the answer is no option, or its sentence does not say it"
     if not agrees(wanted, result, printed):
         return "the answer is wrong"
     for evidence in qa.evidence:

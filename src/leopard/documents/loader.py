@@ -174,6 +174,8 @@ class PageStream:
         tiles = tiles_per_drawn_page(
             extents, crop_size=options.crop_size, max_crops=options.max_crops
         )
+        if options.max_tiles_per_page is not None:
+            tiles = min(tiles, options.max_tiles_per_page)
         for opened in self._documents:
             document = opened.document
             for number, extent in opened.pages:

@@ -39,6 +39,8 @@ class LoadOptions:
     """Frames read of animated GIF, WebP and PNG files. TIFF files always give all their pages."""
     max_crops: int = 50
     """Crops that the encoder takes for the whole request, thumbnails included."""
+    max_tiles_per_page: int | None = None
+    """Tiles that the encoder takes of one page; no limit by default."""
     crop_size: int = CropGeometry().crop_size
     """Side of one crop, in pixels."""
     limits: Limits = field(default_factory=Limits)

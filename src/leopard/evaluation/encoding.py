@@ -21,6 +21,7 @@ class Encoding:
     geometry: CropGeometry
     max_crops: int
     policy: str
+    max_tiles_per_image: int | None = None
     layout: str = "published-inference"
     on_too_many_images: str = "error"
 
@@ -31,7 +32,11 @@ class Encoding:
             return [{} for _ in sizes], dropped
         try:
             plan = plan_crops(
-                sizes, geometry=self.geometry, max_crops=self.max_crops, policy=self.policy
+                sizes,
+                geometry=self.geometry,
+                max_crops=self.max_crops,
+                policy=self.policy,
+                max_tiles_per_image=self.max_tiles_per_image,
             )
         except BudgetError:
             return [{} for _ in sizes], dropped

@@ -226,18 +226,21 @@ class _Worker:
                 yield self._answer(items)
 
     def _prepare(self, batch: Sequence[tuple[int, EvalSample]]) -> list[_Item]:
-        return [self._prepare_one(index, sample) for index, sample in batch]
+        # Equal pictures become one object, so that a model sees that they are the same.
+        opened: dict[str, Image] = {}
+        return [self._prepare_one(index, sample, opened) for index, sample in batch]
 
-    def _prepare_one(self, index: int, sample: EvalSample) -> _Item:
+    def _prepare_one(self, index: int, sample: EvalSample, opened: dict[str, Image]) -> _Item:
         shown = view(self._settings.view, sample)
         if sample.problem:
             return _Item(index, sample, None, 0, sample.problem)
         try:
             contents = [image.read() for image in shown.images]
-            pictures = tuple(
-                open_image(content, image.label)
-                for content, image in zip(contents, shown.images, strict=True)
-            )
+            hashes = [sha256(content) for content in contents]
+            for image, content, name in zip(shown.images, contents, hashes, strict=True):
+                if name not in opened:
+                    opened[name] = open_image(content, image.label)
+            pictures = tuple(opened[name] for name in hashes)
         except (*_FAILURES, ValueError, KeyError) as error:
             return _Item(index, sample, None, 0, _reason(error))
         sizes = [ImageSize(picture.width, picture.height) for picture in pictures]
@@ -245,19 +248,21 @@ class _Worker:
         images = tuple(
             {
                 "label": image.label,
-                "sha256": sha256(content),
+                "sha256": name,
                 "width": size.width,
                 "height": size.height,
                 **row,
             }
-            for image, content, size, row in zip(shown.images, contents, sizes, rows, strict=True)
+            for image, name, size, row in zip(shown.images, hashes, sizes, rows, strict=True)
         )
-        request = self._request(shown, pictures)
-        key = self._key(request, [image["sha256"] for image in images])
+        request = self._request(shown, pictures, tuple(hashes))
+        key = self._key(request, hashes)
         prepared = Prepared(sample=shown, request=request, images=images, key=key)
         return _Item(index, sample, prepared, dropped, "")
 
-    def _request(self, sample: EvalSample, pictures: tuple[Image, ...]) -> GenerationRequest:
+    def _request(
+        self, sample: EvalSample, pictures: tuple[Image, ...], names: tuple[str, ...]
+    ) -> GenerationRequest:
         message = question_message(
             sample.question,
             len(pictures),
@@ -267,7 +272,9 @@ class _Worker:
         if self._settings.ask_pages:
             message = Message(message.role, (*message.parts, TextPart(PAGE_REQUEST)))
         sampling = SamplingOptions(max_new_tokens=self._settings.max_new_tokens)
-        return GenerationRequest(messages=(message,), images=pictures, sampling=sampling)
+        return GenerationRequest(
+            messages=(message,), images=pictures, sampling=sampling, image_names=names
+        )
 
     def _key(self, request: GenerationRequest, hashes: Sequence[str]) -> str:
         parts = {

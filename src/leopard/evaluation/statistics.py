@@ -26,6 +26,8 @@ class Estimate:
     value: float
     low: float
     high: float
+    has_interval: bool = True
+    """False where one document is all there is, from which nobody can draw."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +110,7 @@ def estimate(
     value = task.total(records, scorer)
     groups = clusters(records)
     if len(groups) < 2:
-        return Estimate(value, value, value)
+        return Estimate(value, value, value, has_interval=False)
     if task.headline is None:
         draws = _mean_draws(groups, scorer, num_draws, seed)
     else:

@@ -5,7 +5,8 @@ Knows processors and vision encoders; knows nothing of decoding.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import OrderedDict
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -38,6 +39,8 @@ class PreparedRequest:
     """What the crops follow from; equal layouts of equal images give equal crops."""
     dropped_images: tuple[int, ...] = ()
     """Indices, counted from 0, of images left out because the processor's settings allow it."""
+    image_names: tuple[str, ...] = ()
+    """Names of the images' content, dropped ones included; empty when unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +78,15 @@ class RequestEncoder(Protocol):
         """
         ...
 
-    def look(self, prepared: PreparedRequest) -> Visuals | None:
-        """Encode the images of a request; None when it has none."""
+    def looking(self, prepared: PreparedRequest) -> Generator[None, None, Visuals | None]:
+        """Encode the images of a request, pausing between chunks; None when it has none."""
         ...
+
+
+_Seen = tuple[tuple[str, ...], tuple[int, ...], Any, str]
+"""Names of images, which of them are left out, their layout, and the scope."""
+_MOST_KNOWN = 256
+"""Documents whose crops are remembered by name."""
 
 
 class CropEncoder:
@@ -93,6 +102,7 @@ class CropEncoder:
         self._model = model
         self._processor = processor
         self._cache = cache
+        self._known: OrderedDict[_Seen, tuple[str, ...]] = OrderedDict()
         self._fingerprint = WeightsFingerprint(model.model.vision_encoder, model.model.connector)
 
     @property
@@ -118,13 +128,17 @@ class CropEncoder:
             source=prepared,
             layout=prepared.plan,
             dropped_images=prepared.dropped_images,
+            image_names=request.image_names,
         )
 
-    def look(self, prepared: PreparedRequest) -> Visuals | None:
+    def looking(self, prepared: PreparedRequest) -> Generator[None, None, Visuals | None]:
         """Encode crops that are neither in the cache nor earlier in the same request."""
         if not prepared.num_crops:
             return None
         scope = self.scope()
+        seen = (prepared.image_names, prepared.dropped_images, prepared.layout, scope)
+        if (remembered := self._remembered(seen)) is not None:
+            return remembered
         keys: list[str] = []
         found: dict[str, Tensor] = {}
         waiting: dict[str, NDArray[np.float32]] = {}
@@ -140,14 +154,35 @@ class CropEncoder:
             if len(waiting) == self._model.config.vision_chunk_size:
                 found.update(self._encode(waiting))
                 waiting = {}
+                yield
         found.update(self._encode(waiting))
-        return Visuals(torch.stack([found[key] for key in keys]), tuple(keys))
+        if prepared.image_names:
+            self._known[seen] = tuple(keys)
+            if len(self._known) > _MOST_KNOWN:
+                self._known.popitem(last=False)
+        # Inference mode belongs to the thread, so it must not last over a pause.
+        with torch.inference_mode():
+            return Visuals(torch.stack([found[key] for key in keys]), tuple(keys))
+
+    def _remembered(self, seen: _Seen) -> Visuals | None:
+        """Visual tokens of images known by name, without cutting them into crops again."""
+        keys = self._known.get(seen)
+        if keys is None:
+            return None
+        self._known.move_to_end(seen)
+        entries = [self._cache.get(key) for key in keys]
+        tokens = [entry.tokens for entry in entries if entry is not None]
+        if len(tokens) < len(keys):
+            return None
+        with torch.inference_mode():
+            return Visuals(torch.stack(tokens), keys)
 
     def _crops(self, prepared: PreparedRequest) -> Iterator[NDArray[np.float32]]:
         source = prepared.source
         for image in self._processor.iter_pixels(source.images, source.plan):
             yield from image
 
+    @torch.inference_mode()
     def _encode(self, crops: dict[str, NDArray[np.float32]]) -> dict[str, Tensor]:
         if not crops:
             return {}
@@ -208,10 +243,13 @@ class WholeImageEncoder:
             layout=tuple(image.size for image in request.images),
         )
 
-    def look(self, prepared: PreparedRequest) -> Visuals | None:
+    def looking(self, prepared: PreparedRequest) -> Generator[None, None, Visuals | None]:
         """Encode the images; the padding they share makes them one unit for the cache."""
-        if not prepared.num_crops:
-            return None
+        yield
+        return self._look(prepared) if prepared.num_crops else None
+
+    @torch.inference_mode()
+    def _look(self, prepared: PreparedRequest) -> Visuals:
         pixels = prepared.source["pixel_values"]
         mask = prepared.source["pixel_attention_mask"]
         key = crop_key(pixels.numpy(), f"{self.scope()} {tuple(mask.sum((-1, -2))[0].tolist())}")

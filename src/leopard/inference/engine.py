@@ -7,15 +7,16 @@ but the request: not on its neighbours in a batch, and not on what is in a cache
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 from transformers import DynamicCache
 
 from leopard.errors import ConfigError, GenerationError
+from leopard.inference.decoding_state import DecodingState
 from leopard.inference.encoders import (
     CropEncoder,
     PreparedRequest,
@@ -26,9 +27,13 @@ from leopard.inference.encoders import (
 )
 from leopard.inference.prefix_cache import PrefixCache, prefix_key, prefix_length
 from leopard.inference.sampling import Sampler
+from leopard.inference.shared_document import SharedState, can_share
 from leopard.inference.text_stream import TextStream
 from leopard.inference.vision_cache import VisionCache
 from leopard.schema.generation import Generation, GenerationRequest, Timings, Usage
+
+if TYPE_CHECKING:
+    from leopard.inference.running_batch import LocalBatch
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,14 +71,22 @@ class Row:
     finish_reason: str = ""
     fresh: str = ""
     """Text that became certain in the last step."""
+    error: GenerationError | None = None
+    """What ended the answer before its time."""
 
     @property
     def is_finished(self) -> bool:
         """Whether the answer is complete."""
-        return bool(self.finish_reason)
+        return bool(self.finish_reason) or self.error is not None
 
     def generation(self) -> Generation:
-        """The finished answer."""
+        """The finished answer.
+
+        Raises:
+            GenerationError: If the model could not give one.
+        """
+        if self.error is not None:
+            raise self.error
         ids = self.prepared.input_ids
         visual = 0
         if self.visuals is not None:
@@ -121,6 +134,7 @@ class LocalGenerator:
         self.encoder: RequestEncoder = self._make_encoder()
         self.stop_tokens = stop_tokens(model, self.encoder)
         self._forbidden = self._forbidden_tokens()
+        self._can_share = can_share(model)
 
     @property
     def name(self) -> str:
@@ -131,7 +145,8 @@ class LocalGenerator:
         """Answer several conversations together.
 
         Args:
-            requests: Any number; they are batched by length, each answered as if it were alone.
+            requests: Any number; those about the same document are read and decoded together, the
+                others batched by length; each is answered as if it were alone.
 
         Returns:
             Answers in request order.
@@ -139,7 +154,12 @@ class LocalGenerator:
         Raises:
             LeopardError: If a request cannot be encoded or answered.
         """
-        rows = [self.start(request) for request in requests]
+        # Nobody can change a picture during this call, so the same object shows the same.
+        memos: dict[tuple[int, ...], VisualMemo] = {}
+        rows = []
+        for request in requests:
+            shown = tuple(id(image) for image in request.images)
+            rows.append(self.start(request, memos.setdefault(shown, VisualMemo())))
         self.finish(rows)
         return [row.generation() for row in rows]
 
@@ -158,24 +178,45 @@ class LocalGenerator:
         for _ in self.run([row]):
             if row.fresh:
                 yield row.fresh
+        row.generation()
 
-    def start(self, request: GenerationRequest, visuals: VisualMemo | None = None) -> Row:
+    def start(
+        self,
+        request: GenerationRequest,
+        visuals: VisualMemo | None = None,
+        *,
+        watch: Callable[[], None] | None = None,
+    ) -> Row:
         """Encode a request: token ids and visual tokens.
 
         Args:
             request: The request.
             visuals: Visual tokens of the same images from an earlier request; filled when empty.
+            watch: Called after every chunk of crops that the vision encoder has seen.
 
         Raises:
             LeopardError: If messages, images or lengths do not fit.
         """
+        starting = self.starting(request, visuals)
+        while True:
+            try:
+                next(starting)
+            except StopIteration as done:
+                row: Row = done.value
+                return row
+            if watch is not None:
+                watch()
+
+    def starting(
+        self, request: GenerationRequest, visuals: VisualMemo | None = None
+    ) -> Generator[None, None, Row]:
+        """As `start`, but pauses after every chunk of crops, so that others can be served."""
         begin = time.perf_counter()
         prepared = self.encoder.prepare(request)
         prepared_at = time.perf_counter()
         memo = visuals or VisualMemo()
         if memo.layout != prepared.layout or memo.scope != self.encoder.scope():
-            with torch.inference_mode():
-                memo.visuals = self.encoder.look(prepared)
+            memo.visuals = yield from self.encoder.looking(prepared)
             memo.layout, memo.scope = prepared.layout, self.encoder.scope()
         return Row(
             request=request,
@@ -190,23 +231,55 @@ class LocalGenerator:
 
     def run(self, rows: Sequence[Row]) -> Iterator[None]:
         """Decode rows together, one token each per step; yields after every step."""
+        state = self._begin_shared(rows) if self._share_document(rows) else self.begin(rows)
+        yield
+        while not all(row.is_finished for row in rows):
+            self.advance(rows, state)
+            yield
+
+    def begin(self, rows: Sequence[Row]) -> DecodingState:
+        """Read the prompts of started rows and choose the first token of each."""
         begin = time.perf_counter()
         with torch.inference_mode():
             state = self._prefill(rows)
             self._choose(rows, state.logits)
-        first = time.perf_counter() - begin
-        for row in rows:
-            row.timings = replace(row.timings, first_token_s=first)
-        yield
+        _note_first_token(rows, begin)
+        return state
+
+    def _begin_shared(self, rows: Sequence[Row]) -> SharedState:
+        """As `begin`, for rows about one document."""
         begin = time.perf_counter()
-        while not all(row.is_finished for row in rows):
-            with torch.inference_mode():
+        with torch.inference_mode():
+            length = self._document_length(rows[0])
+            cache = self._document(rows[0], length)
+            table = self.model.get_input_embeddings()
+            device = table.weight.device
+            state = SharedState(cache, length, len(rows), device)
+            rest = [torch.tensor(row.prepared.input_ids[length:], device=device) for row in rows]
+            state.read(self.model, [table(ids) for ids in rest])
+            self._choose(rows, state.logits)
+        _note_first_token(rows, begin)
+        return state
+
+    def advance(self, rows: Sequence[Row], state: DecodingState | SharedState) -> None:
+        """Choose one more token of each row; finished rows stay as they are."""
+        begin = time.perf_counter()
+        running = [row for row in rows if not row.is_finished]
+        with torch.inference_mode():
+            if isinstance(state, SharedState):
+                self._step_shared(rows, state)
+            else:
                 self._step(rows, state)
-                self._choose(rows, state.logits)
-            spent = time.perf_counter() - begin
-            for row in rows:
-                row.timings = replace(row.timings, decode_s=spent)
-            yield
+            self._choose(rows, state.logits)
+        spent = time.perf_counter() - begin
+        for row in running:
+            row.timings = replace(row.timings, decode_s=row.timings.decode_s + spent)
+
+    def open_batch(self) -> LocalBatch:
+        """A batch that requests join and leave while it runs; one at a time, in one thread."""
+        from leopard.inference.running_batch import LocalBatch
+
+        return LocalBatch(self)
 
     # --- Set-up ------------------------------------------------------------------------------
 
@@ -221,7 +294,21 @@ class LocalGenerator:
         return {self._image_token, *((settings.suppress_tokens or []) if settings else [])}
 
     def _batches(self, rows: Sequence[Row]) -> Iterator[list[Row]]:
-        """Rows of like length together, so that little is padded."""
+        """Rows about one document together, the others by length, so that little is padded."""
+        documents: dict[str, list[Row]] = {}
+        for index, row in enumerate(rows):
+            documents.setdefault(self._document_key(row) or f"row {index}", []).append(row)
+        single: list[Row] = []
+        for asked in documents.values():
+            for start in range(0, len(asked), self.options.max_batch_size):
+                together = asked[start : start + self.options.max_batch_size]
+                if self._share_document(together):
+                    yield together
+                else:
+                    single += together
+        yield from self._batches_by_length(single)
+
+    def _batches_by_length(self, rows: Sequence[Row]) -> Iterator[list[Row]]:
         batch: list[Row] = []
         for row in sorted(rows, key=lambda row: len(row.prepared.input_ids)):
             tokens = (len(batch) + 1) * len(row.prepared.input_ids)
@@ -235,7 +322,7 @@ class LocalGenerator:
 
     # --- Steps -------------------------------------------------------------------------------
 
-    def _prefill(self, rows: Sequence[Row]) -> _State:
+    def _prefill(self, rows: Sequence[Row]) -> DecodingState:
         if len(rows) == 1 and self.prefix_cache.max_bytes:
             return self._prefill_one(rows[0])
         longest = max(len(row.prepared.input_ids) for row in rows)
@@ -247,34 +334,63 @@ class LocalGenerator:
         for index, embed in enumerate(embeds):
             padded[index, longest - len(embed) :] = embed
             mask[index, longest - len(embed) :] = 1
-        state = _State(mask, DynamicCache(config=self.model.config))
+        state = DecodingState(mask, DynamicCache(config=self.model.config))
         self._forward(state, inputs_embeds=padded)
         return state
 
-    def _prefill_one(self, row: Row) -> _State:
+    def _prefill_one(self, row: Row) -> DecodingState:
         """The document first, then the question, so that the document can be had from the cache.
 
         Both are computed apart even when nothing is cached: the arithmetic is then the same.
         """
         embeds = self._embed(row)[None]
-        ids = row.prepared.input_ids
-        state = _State(
-            torch.ones(1, len(ids), dtype=torch.long, device=embeds.device),
+        # The last position must be computed in any case: it gives the first token.
+        length = min(self._document_length(row), len(row.prepared.input_ids) - 1)
+        state = DecodingState(
+            torch.ones(1, embeds.shape[1], dtype=torch.long, device=embeds.device),
             DynamicCache(config=self.model.config),
         )
-        # The last position must be computed in any case: it gives the first token.
-        length = min(prefix_length(ids, self._image_token), len(ids) - 1)
         if row.visuals is not None and length > 0:
-            key = prefix_key(ids[:length], row.visuals.keys, self._prefix_scope())
-            entry = self.prefix_cache.get(key)
-            if entry is not None:
-                state.cache = entry.restore()
-            else:
-                self._forward(state, inputs_embeds=embeds[:, :length], seen=length)
-                self.prefix_cache.store(key, state.cache)
+            state.cache = self._document(row, length)
             embeds = embeds[:, length:]
         self._forward(state, inputs_embeds=embeds)
         return state
+
+    def _document(self, row: Row, length: int) -> DynamicCache:
+        """Keys and values of the first positions of a prompt, read or had from the cache."""
+        assert row.visuals is not None
+        ids = row.prepared.input_ids[:length]
+        key = prefix_key(ids, row.visuals.keys, self._prefix_scope())
+        entry = self.prefix_cache.get(key)
+        if entry is not None:
+            return entry.restore()
+        embeds = self._embed(row)[None, :length]
+        state = DecodingState(
+            torch.ones(1, length, dtype=torch.long, device=embeds.device),
+            DynamicCache(config=self.model.config),
+        )
+        self._forward(state, inputs_embeds=embeds)
+        self.prefix_cache.store(key, state.cache)
+        return state.cache
+
+    def _document_length(self, row: Row) -> int:
+        return prefix_length(row.prepared.input_ids, self._image_token)
+
+    def _document_key(self, row: Row) -> str:
+        """Name of the beginning with all images; empty without one, or with nothing after it."""
+        length = self._document_length(row)
+        if row.visuals is None or not 0 < length < len(row.prepared.input_ids):
+            return ""
+        return prefix_key(row.prepared.input_ids[:length], row.visuals.keys, "")
+
+    def _share_document(self, rows: Sequence[Row]) -> bool:
+        """Whether rows can be decoded as conversations about one document."""
+        if len(rows) < 2 or not self._can_share:
+            return False
+        length = self._document_length(rows[0])
+        positions = length + sum(len(row.prepared.input_ids) - length for row in rows)
+        keys = {self._document_key(row) for row in rows}
+        return len(keys) == 1 and "" not in keys and positions <= self.options.max_batch_tokens
 
     def _prefix_scope(self) -> str:
         return f"{self.encoder.scope()} {self._language_fingerprint()}"
@@ -290,14 +406,24 @@ class LocalGenerator:
             )
         )
 
-    def _step(self, rows: Sequence[Row], state: _State) -> None:
+    def _step(self, rows: Sequence[Row], state: DecodingState) -> None:
         ids = torch.tensor([[row.tokens[-1]] for row in rows], device=state.mask.device)
         state.mask = torch.cat([state.mask, state.mask.new_ones(len(rows), 1)], dim=1)
         self._forward(state, input_ids=ids)
 
-    def _forward(self, state: _State, *, seen: int | None = None, **inputs: Tensor) -> None:
-        """One pass; `seen` positions of the mask are known to the model after it, or all."""
-        mask = state.mask[:, :seen]
+    def _step_shared(self, rows: Sequence[Row], state: SharedState) -> None:
+        table = self.model.get_input_embeddings()
+        device = table.weight.device
+        state.read(
+            self.model,
+            [
+                None if row.is_finished else table(torch.tensor([row.tokens[-1]], device=device))
+                for row in rows
+            ],
+        )
+
+    def _forward(self, state: DecodingState, **inputs: Tensor) -> None:
+        mask = state.mask
         length = next(iter(inputs.values())).shape[1]
         positions = (mask.cumsum(dim=1) - 1).clamp(min=0)[:, -length:]
         output = self.model(
@@ -329,9 +455,10 @@ class LocalGenerator:
             if row.is_finished:
                 continue
             if not bool(torch.isfinite(scores).any()):
-                raise GenerationError(
+                row.error = GenerationError(
                     f"{self._name}: the model's scores are not numbers; use float32 weights"
                 )
+                continue
             token = row.sampler.choose(scores)
             row.tokens.append(token)
             if token in self.stop_tokens:
@@ -353,6 +480,12 @@ class LocalGenerator:
             row.finish_reason = "length"
 
 
+def _note_first_token(rows: Sequence[Row], begin: float) -> None:
+    spent = time.perf_counter() - begin
+    for row in rows:
+        row.timings = replace(row.timings, first_token_s=spent)
+
+
 @dataclass(slots=True)
 class VisualMemo:
     """Visual tokens of one document, kept for its next question."""
@@ -360,14 +493,3 @@ class VisualMemo:
     visuals: Visuals | None = None
     layout: Any = None
     scope: str = ""
-
-
-@dataclass(slots=True)
-class _State:
-    """What decoding carries from step to step."""
-
-    mask: Tensor
-    """1 at real positions, (rows, positions so far)."""
-    cache: DynamicCache
-    logits: Tensor = field(default_factory=lambda: torch.empty(0))
-    """Scores for the next token, (rows, vocabulary)."""

@@ -5,7 +5,7 @@ Puts documents, processor and model together. Everything it does can be done wit
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from leopard.inference.engine import EngineOptions, LocalGenerator, Row, VisualM
 from leopard.inference.loading import LoadSettings, load_generator
 from leopard.processor.prompt import IMAGE_TAG, instruction_for, message_from_text
 from leopard.schema.generation import GenerationRequest, SamplingOptions, Timings, Usage
+from leopard.schema.geometry import ImageSize
 from leopard.schema.messages import ImagePart, Message, TextPart
 from leopard.schema.pages import Page
 
@@ -164,7 +165,12 @@ class Leopard:
         if self.model.config.model_type == "leopard_idefics2":
             return LoadOptions(target_dpi=IDEFICS2_DPI, max_side_px=2 * IDEFICS2_SIDE, **common)
         settings = self.processor.settings
-        return LoadOptions(crop_size=settings.crop_size, max_crops=settings.max_crops, **common)
+        return LoadOptions(
+            crop_size=settings.crop_size,
+            max_crops=settings.max_crops,
+            max_tiles_per_page=settings.max_tiles_per_image,
+            **common,
+        )
 
     def load(
         self,
@@ -301,6 +307,17 @@ class DocumentSession:
         self._generator = generator
         self._memo = VisualMemo()
 
+    @property
+    def num_chunks(self) -> int:
+        """Chunks of crops that the vision encoder will see: what a progress bar counts."""
+        plan = getattr(self._generator.processor, "plan", None)
+        if plan is None:
+            return 1
+        kept = self.pages[: self._generator.processor.settings.max_crops]
+        sizes = [ImageSize(page.image.width, page.image.height) for page in kept]
+        chunk_size: int = self._generator.model.config.vision_chunk_size
+        return -(-int(plan(sizes).num_crops) // chunk_size)
+
     def ask(
         self,
         question: str,
@@ -317,10 +334,18 @@ class DocumentSession:
         *,
         sampling: SamplingOptions | None = None,
         instruction: str = "none",
+        watch: Callable[[], None] | None = None,
     ) -> AnswerStream:
-        """Answer a question, giving text as soon as it is certain; see `Leopard.stream`."""
+        """Answer a question, giving text as soon as it is certain; see `Leopard.stream`.
+
+        Args:
+            question: The question.
+            sampling: How to choose tokens; greedy by default.
+            instruction: As in `Leopard.ask`.
+            watch: Called after every chunk of crops that the vision encoder has seen.
+        """
         request = self.request(question, sampling=sampling, instruction=instruction)
-        row = self._generator.start(request, self._memo)
+        row = self._generator.start(request, self._memo, watch=watch)
         return AnswerStream(self._generator, row, self.pages)
 
     def request(

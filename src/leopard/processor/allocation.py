@@ -25,6 +25,7 @@ def allocate_tiles(
     crop_size: int,
     policy: str = DEFAULT_POLICY,
     weights: Sequence[int] | None = None,
+    max_per_image: int | None = None,
 ) -> list[int]:
     """Share a tile budget over images by how many tiles each could fill.
 
@@ -36,6 +37,7 @@ def allocate_tiles(
             rule leaves unused.
         weights: How much each image matters, integers of 0 or more, for policies that look at
             content or at the question; `fill` multiplies areas by them, `published` ignores them.
+        max_per_image: Most tiles of one image; no limit by default.
 
     Returns:
         Tiles per image, in order; 0 means thumbnail only. The sum is never above `budget`.
@@ -64,9 +66,10 @@ def allocate_tiles(
         sizes=tuple(sizes),
         budget=budget,
         crop_size=crop_size,
+        most_per_image=budget if max_per_image is None else max_per_image,
         weights=None if weights is None else tuple(weights),
     )
-    tiles = rule(request)
+    tiles = [min(count, request.most_per_image) for count in rule(request)]
     assert len(tiles) == len(sizes), f"policy {policy} answered for {len(tiles)} images"
     assert min(tiles) >= 0, f"policy {policy} gave a negative count: {tiles}"
     assert sum(tiles) <= budget, f"policy {policy} gave {sum(tiles)} tiles of {budget}"

@@ -157,6 +157,7 @@ def plan_crops(
     max_crops: int = DEFAULT_MAX_CROPS,
     policy: str = DEFAULT_POLICY,
     weights: Sequence[int] | None = None,
+    max_tiles_per_image: int | None = None,
 ) -> CropPlan:
     """Decide thumbnails and tiles of all images in a prompt (paper 3.2).
 
@@ -168,6 +169,7 @@ def plan_crops(
         max_crops: Most crops in the prompt.
         policy: Allocation policy; see `allocate_tiles`.
         weights: How much each image matters; see `allocate_tiles`.
+        max_tiles_per_image: Most tiles of one image; no limit by default.
 
     Raises:
         BudgetError: If there are more images than crops, or `max_crops` is below 1.
@@ -184,6 +186,7 @@ def plan_crops(
         crop_size=geometry.crop_size,
         policy=policy,
         weights=weights,
+        max_per_image=max_tiles_per_image,
     )
     images = tuple(
         TiledImage(

@@ -15,9 +15,10 @@ from transformers.image_utils import PILImageResampling, SizeDict
 from transformers.models.idefics2.image_processing_pil_idefics2 import Idefics2ImageProcessorPil
 from transformers.models.idefics2.processing_idefics2 import Idefics2Processor
 
-from leopard.errors import PromptError
+from leopard.errors import ContextLengthError, PromptError
 from leopard.schema.geometry import ImageSize
-from leopard.schema.messages import Message
+from leopard.schema.messages import Message, count_images
+from leopard.schema.pixels import to_rgb
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -125,8 +126,13 @@ class LeopardIdefics2Processor(Idefics2Processor):
             inputs.update(self.image_processor([pictures], return_tensors="pt"))
         return BatchFeature(inputs)
 
-    def render(self, messages: Sequence[Message]) -> str:
-        """Chat text of a conversation, ready for the answer; special tokens in text are defused."""
+    def render(self, messages: Sequence[Message], *, closed: bool = False) -> str:
+        """Chat text of a conversation; special tokens in text are defused.
+
+        Args:
+            messages: Turns in order.
+            closed: Whether it ends with the last turn, rather than ready for the answer.
+        """
         records = []
         for message in messages:
             record = message.to_dict()
@@ -134,7 +140,74 @@ class LeopardIdefics2Processor(Idefics2Processor):
                 if part["type"] == "text":
                     part["text"] = self._defuse(part["text"])
             records.append(record)
-        return str(self.apply_chat_template(records, add_generation_prompt=True, tokenize=False))
+        return str(
+            self.apply_chat_template(records, add_generation_prompt=not closed, tokenize=False)
+        )
+
+    def encode_turns(self, messages: Sequence[Message]) -> tuple[list[int], list[bool]]:
+        """Token ids of a finished conversation, and which of them the model should have written.
+
+        What an assistant turn says counts, and the token that ends it; in the published answer mask
+        these are the same tokens.
+        """
+        text = self.expand(self.render(messages, closed=True))
+        spans = []
+        for index, message in enumerate(messages):
+            if message.role == "assistant":
+                opened = self.expand(self.render(messages[:index]))
+                ended = self.expand(self.render(messages[: index + 1], closed=True))
+                spans.append((len(opened), len(ended) - 1))  # the line break is not learnt
+        encoded = self.tokenizer(text, return_offsets_mapping=True)
+        mask = [
+            end > start and any(first <= start and end <= last for first, last in spans)
+            for start, end in encoded["offset_mapping"]
+        ]
+        return list(encoded["input_ids"]), mask
+
+    def encode_for_training(
+        self, messages: Sequence[Message], images: Sequence[Image], max_length: int | None = None
+    ) -> dict[str, Any]:
+        """One training example, in the format of inference; nothing is cut or dropped.
+
+        Args:
+            messages: Turns; the assistant's are learnt.
+            images: Images in prompt order.
+            max_length: Most tokens of the expanded example.
+
+        Returns:
+            Tensors `input_ids`, `labels`, `loss_mask`, all (length,); `num_crops`, a one for each
+            image; and with images `pixel_values` (num_images, 3, height, width) and
+            `pixel_attention_mask` (num_images, height, width).
+
+        Raises:
+            PromptError: If there is no assistant turn, or parts and images do not match.
+            ContextLengthError: If it is longer than `max_length`.
+        """
+        import torch
+
+        if count_images(messages) != len(images):
+            raise PromptError(
+                f"{count_images(messages)} image parts but {len(images)} images; give one part each"
+            )
+        ids, mask = self.encode_turns(messages)
+        if not any(mask):
+            raise PromptError("the conversation has no assistant turn, so nothing can be learnt")
+        if max_length is not None and len(ids) > max_length:
+            raise ContextLengthError(
+                f"the example takes {len(ids)} tokens, more than {max_length}; use fewer images"
+            )
+        labels = [token if learnt else -100 for token, learnt in zip(ids, mask, strict=True)]
+        example = {
+            "input_ids": torch.tensor(ids),
+            "labels": torch.tensor(labels),
+            "loss_mask": torch.tensor(mask),
+            "num_crops": torch.ones(len(images), dtype=torch.int64),
+        }
+        if images:
+            pictures = self.image_processor([[to_rgb(i) for i in images]], return_tensors="pt")
+            for name in ("pixel_values", "pixel_attention_mask"):
+                example[name] = pictures[name][0]
+        return example
 
     def _defuse(self, text: str) -> str:
         for token in (*self.tokenizer.all_special_tokens, "<end_of_utterance>", self.image_token):

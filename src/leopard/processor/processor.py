@@ -236,6 +236,7 @@ class LeopardProcessor(ProcessorMixin):
             max_crops=self.settings.max_crops if max_crops is None else max_crops,
             policy=self.settings.policy if policy is None else policy,
             weights=weights,
+            max_tiles_per_image=self.settings.max_tiles_per_image,
         )
 
     def iter_pixels(

@@ -30,6 +30,8 @@ class ProcessorSettings(Settings):
     """Patches merged along each side by pixel shuffle."""
     max_crops: int = Field(default=50, ge=1)
     """Most crops in a prompt, thumbnails and tiles (paper 3.2: M = 50)."""
+    max_tiles_per_image: int | None = Field(default=None, ge=1)
+    """Most tiles of one image, for models that read best at one size of text; None: no limit."""
     policy: str = "published"
     """Allocation policy that shares the tile budget."""
     layout: str = "published-inference"

@@ -52,6 +52,12 @@ class GenerationRequest:
     messages: tuple[Message, ...]
     images: tuple[Image, ...] = ()
     sampling: SamplingOptions = field(default_factory=SamplingOptions)
+    image_names: tuple[str, ...] = ()
+    """A name for each image's content, where the caller knows one: equal names promise equal
+    pixels, so that an engine need not look again. Empty when unknown."""
+
+    def __post_init__(self) -> None:
+        assert len(self.image_names) in (0, len(self.images)), "one name for each image"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -112,4 +118,69 @@ class Generator(Protocol):
 
     def stream(self, request: GenerationRequest) -> Iterator[str]:
         """Continue one conversation, yielding text as it comes."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Progress:
+    """What one step of a batch brought for one of its requests."""
+
+    key: str
+    """Name that the request joined with."""
+    text: str = ""
+    """Text that became certain in this step."""
+    generation: Generation | None = None
+    """The whole answer, when this step ended it."""
+    error: Exception | None = None
+    """What kept the request from being answered; its neighbours are not concerned."""
+
+    @property
+    def is_last(self) -> bool:
+        """Whether nothing more comes for this request."""
+        return self.generation is not None or self.error is not None
+
+
+class RunningBatch(Protocol):
+    """Conversations continued together; they join and leave while others run.
+
+    For one thread. What a request answers does not depend on its neighbours.
+    """
+
+    @property
+    def capacity(self) -> int:
+        """Most requests at a time."""
+        ...
+
+    def __len__(self) -> int:
+        """Requests that are not finished."""
+        ...
+
+    def join(self, key: str, request: GenerationRequest) -> None:
+        """Add a request; its errors come with `step`.
+
+        Args:
+            key: A name that no unfinished request of the batch has.
+            request: What to answer.
+        """
+        ...
+
+    def leave(self, key: str) -> None:
+        """Give a request up; unknown names are ignored, since it may just have finished."""
+        ...
+
+    def step(self) -> list[Progress]:
+        """Do a small piece of work: at most one chunk of crops and one token of each request."""
+        ...
+
+
+class BatchGenerator(Protocol):
+    """A generator that keeps a running batch; what a server needs."""
+
+    @property
+    def name(self) -> str:
+        """Name of the model, for logs and answers."""
+        ...
+
+    def open_batch(self) -> RunningBatch:
+        """A new, empty batch; one at a time."""
         ...

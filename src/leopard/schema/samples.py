@@ -14,7 +14,9 @@ from leopard.schema.messages import ImagePart, Message, TextPart, count_images
 
 Domain = Literal["document", "slide", "chart", "table", "web", "mixed"]
 Split = Literal["train", "val", "test"]
-AnswerType = Literal["text", "number", "date", "boolean", "choice", "list", "unanswerable"]
+AnswerType = Literal[
+    "text", "number", "date", "boolean", "choice", "list", "sentence", "unanswerable"
+]
 NOT_ANSWERABLE = "Not answerable"
 """What is answered when no image holds the answer."""
 

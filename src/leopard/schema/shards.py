@@ -117,6 +117,34 @@ def iter_rows(shard: Path) -> Iterator[Row]:
         yield from reader.read_row_group(group).to_pylist()
 
 
+def row_groups(shard: Path) -> list[int]:
+    """Rows of each row group of one shard file; row groups are what can be read on its own.
+
+    Raises:
+        DataError: If the file is not readable.
+    """
+    meta = _open(shard).metadata
+    return [meta.row_group(group).num_rows for group in range(meta.num_row_groups)]
+
+
+def read_row_group(shard: Path, group: int, columns: Iterable[str] | None = None) -> list[Row]:
+    """The raw rows of one row group.
+
+    Args:
+        shard: The shard file.
+        group: Number of the row group, counted from 0.
+        columns: Columns to read, those that the shard does not have left out; None reads all.
+
+    Raises:
+        DataError: If the file is not readable.
+    """
+    reader = _open(shard)
+    there = set(reader.schema_arrow.names)
+    wanted = None if columns is None else [name for name in columns if name in there]
+    rows: list[Row] = reader.read_row_group(group, columns=wanted).to_pylist()
+    return rows
+
+
 def shard_paths(path: Path | str) -> list[Path]:
     """The sample files under a path: the file itself, or a folder's, in name order.
 

@@ -9,7 +9,7 @@ import pytest
 from leopard.curation.synthesis.settings import load_preset, preset_names
 from leopard.curation.synthesis.wording import phrasings, plural
 
-SLOTS = {"k", "c", "r", "w", "ws", "t", "v", "n", "a", "b", "o", "s"}
+SLOTS = {"k", "c", "r", "w", "ws", "t", "v", "n", "a", "b", "o", "s", "q"}
 
 
 @pytest.mark.parametrize("name", sorted(phrasings()))
@@ -18,7 +18,7 @@ def test_every_operator_has_twenty_phrasings_with_known_slots(name: str) -> None
     assert len(set(found)) >= 20
     used = {field for text in found for _, field, _, _ in string.Formatter().parse(text) if field}
     assert used <= SLOTS
-    assert all(text[-1] in "?." for text in found)
+    assert all(text[-1] in "?." or text.endswith("{q}") for text in found)
 
 
 @pytest.mark.parametrize(
@@ -34,6 +34,7 @@ def test_presets_ask_only_for_families_that_exist() -> None:
     families = {
         "lookup", "cell", "reverse", "count", "extreme", "compare", "sum", "difference", "exists",
         "list", "trend", "rank", "page", "cross", "unanswerable", "order", "disagree", "join",
+        "split",
     }  # fmt: skip
     for name in preset_names():
         assert set(load_preset(name).families) <= families

@@ -16,6 +16,7 @@ from leopard.curation.synthesis.documents import (
 )
 from leopard.curation.synthesis.facts import FactBase
 from leopard.curation.synthesis.printed import read_pdf
+from leopard.curation.synthesis.printer import font_files_hash
 from leopard.curation.synthesis.samples import SampleMaker
 from leopard.curation.synthesis.settings import load_preset, preset_names
 from leopard.curation.synthesis.theme import HELD_OUT_FONTS
@@ -51,7 +52,8 @@ def test_evidence_boxes_hold_the_answer(made: list) -> None:  # type: ignore[typ
                 continue
             (evidence,) = qa.evidence
             place = pages[evidence.image].marks[evidence.element]
-            assert "".join(place.text.split()) == "".join(qa.answer.split())
+            short = qa.aliases[0] if qa.answer_type == "sentence" else qa.answer
+            assert "".join(place.text.split()) == "".join(short.split())
             left, top, right, bottom = evidence.box
             assert 0 <= left < right <= 1
             assert 0 <= top < bottom <= 1
@@ -71,6 +73,16 @@ def test_rationales_end_in_the_answer(made: list) -> None:  # type: ignore[type-
     assert all(
         text.endswith(f"Answer: {qa.answer}") for text, qa in zip(texts, item.qa, strict=True)
     )
+
+
+def test_provenance_says_what_printed_a_sample(made: list) -> None:  # type: ignore[type-arg]
+    for item in made:
+        found = item.sample.provenance
+        assert found["renderer"] == "typst"
+        assert found["renderer_version"].startswith("typst ")
+        assert "pypdfium2 " in found["renderer_version"]
+        assert found["font_files"] == font_files_hash(found["font"])
+    assert len({item.sample.provenance["font_files"] for item in made}) > 1
 
 
 def test_test_documents_use_held_out_fonts() -> None:

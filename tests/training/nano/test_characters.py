@@ -8,7 +8,9 @@ from leopard.processor.crops import plan_crops
 from leopard.schema.geometry import Box, ImageSize
 from leopard.training.nano.characters import (
     BLANK,
+    LAST_PER_LINE,
     OTHER,
+    PLACES,
     PLACES_PER_LINE,
     SLOTS,
     Glyph,
@@ -58,7 +60,10 @@ def test_the_blank_before_a_word_takes_a_slot_of_its_own() -> None:
 
 def test_characters_beyond_a_line_of_seven_have_no_place() -> None:
     slots, places = cell_slots(line("abcdefghi", 0, 10, width=3), 1, 1)
-    assert np.count_nonzero(slots) == PLACES_PER_LINE
+    assert np.count_nonzero(slots[..., :PLACES]) == PLACES_PER_LINE
+    # The last ones are named once more, last one first.
+    named = slots[0, 0, PLACES : PLACES + LAST_PER_LINE].tolist()
+    assert named == slots[0, 0, PLACES_PER_LINE - LAST_PER_LINE : PLACES_PER_LINE][::-1].tolist()
     assert places[7] is None
     assert places[8] is None
 

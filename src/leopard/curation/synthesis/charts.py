@@ -383,7 +383,15 @@ SERIES_ONLY = frozenset({"line", "area", "step", "lines"})
 def draw_chart(
     table: Table, theme: Theme, locale: Locale, rng: random.Random, width: float
 ) -> tuple[str, str] | None:
-    """A table as a chart: its kind and its Typst code; None where no kind fits.
+    """A table as a chart: its kind and its Typst code; see `draw_figure`."""
+    drawn = draw_figure(table, theme, locale, rng, width)
+    return None if drawn is None else (drawn[0], drawn[1].typst())
+
+
+def draw_figure(
+    table: Table, theme: Theme, locale: Locale, rng: random.Random, width: float
+) -> tuple[str, Figure] | None:
+    """A table as a chart: its kind and its figure; None where no kind fits.
 
     Args:
         table: Keys and one to three numeric columns of one kind.
@@ -404,7 +412,7 @@ def draw_chart(
             kinds[name](painter)
         except UnfitError:
             continue
-        return name, painter.figure.typst()
+        return name, painter.figure
     return None
 
 

@@ -59,6 +59,7 @@ class Composer:
         if held_out:  # test documents show held-out styles as often as all others together
             self._fields += sorted(HELD_OUT_FIELD_STYLES - NARROW_UNFIT) * 6
             self._tables += sorted(HELD_OUT_TABLE_STYLES) * 4
+        self._cut_styles: dict[str, str] = {}
         self._document_field_style = rng.choice(self._fields)
 
     # -- blocks ----------------------------------------------------------------------------------
@@ -79,6 +80,10 @@ class Composer:
         if chart is not None:
             body = chart
         else:
+            if table.is_cut:  # it goes on as it began
+                style = self._cut_styles.setdefault(
+                    table.id, style or self.rng.choice(self._tables)
+                )
             style = style or self.rng.choice(self._tables)
             self.styles_used.append(f"table:{style}")
             body = TABLE_STYLES[style](TablePainter(self.rng, self.theme), table)

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 from leopard.curation.programs.evaluator import PrintedFacts
 from leopard.curation.randomness import stream
+from leopard.curation.synthesis.browser import needed_browser
 from leopard.curation.synthesis.composer import Composer
 from leopard.curation.synthesis.domains import GENERIC, Amounts, domains, draw_facts
 from leopard.curation.synthesis.facts import FactBase
@@ -23,11 +24,15 @@ from leopard.curation.synthesis.settings import SynthSettings
 from leopard.curation.synthesis.theme import Theme, draw_theme
 from leopard.curation.synthesis.values import draw_locale
 from leopard.curation.synthesis.views import compose, typst_source
+from leopard.curation.synthesis.web_views import WebDrawing, WebPainter
+from leopard.errors import ConfigError
 
 X_HEIGHT = 0.47
 """Height of a lower-case x as a share of the font size, a low value among text fonts."""
 CAP_TO_X = 0.68
 """Height of a lower-case x as a share of a capital's height."""
+BROWSER_LINE_TO_X = 0.43
+"""The same as a share of a browser's link box, which is as high as the font's line."""
 CROP = 364
 """Side of a crop, in pixels; small pages are made to fit one to four."""
 SHEETS = ((420.0, 595.0), (595.0, 842.0), (612.0, 792.0), (595.0, 842.0), (516.0, 729.0))
@@ -67,6 +72,8 @@ class Blueprint:
     held_out: bool
     """Whether styles held out for testing may be used."""
     layout_seed: int
+    renderer: str = "typst"
+    """`typst` or `chromium`."""
 
 
 @dataclass(frozen=True)
@@ -125,8 +132,18 @@ def make_document(
     return document
 
 
+def is_screen(rng: random.Random, settings: SynthSettings) -> bool:
+    """Whether `draw_blueprint` would draw a web page from this stream."""
+    return _draw_format(rng, settings).name == "screen"
+
+
 def draw_blueprint(
-    rng: random.Random, settings: SynthSettings, *, held_out: bool, shrink: float = 1.0
+    rng: random.Random,
+    settings: SynthSettings,
+    *,
+    held_out: bool,
+    shrink: float = 1.0,
+    renderer: str = "typst",
 ) -> Blueprint:
     """Everything that decides how a document looks and what it says; see `make_document`."""
     page_format = _draw_format(rng, settings)
@@ -139,12 +156,27 @@ def draw_blueprint(
         _amounts(rng, page_format, shrink, sections),
         chart_share=settings.chart_share,
         copy_share=settings.copy_share,
+        split_share=settings.split_share,
     )
     facts = draw_facts(rng, domain, locale, amounts, view)
     view = _draw_view(rng, facts, page_format)
-    fonts = printer().available(settings.held_out_fonts if held_out else settings.fonts)
+    fonts = _fonts(settings.held_out_fonts if held_out else settings.fonts, renderer)
     theme = draw_theme(rng, fonts, page_format.size, page_format.width)
-    return Blueprint(facts, theme, page_format, view, held_out, rng.getrandbits(64))
+    return Blueprint(facts, theme, page_format, view, held_out, rng.getrandbits(64), renderer)
+
+
+def _fonts(wanted: tuple[str, ...], renderer: str) -> tuple[str, ...]:
+    """Those fonts that the renderer has."""
+    if renderer == "typst":
+        return printer().available(wanted)
+    families = needed_browser().families
+    found = tuple(font for font in wanted if font in families)
+    if not found:
+        raise ConfigError(
+            f"the browser has none of the fonts {', '.join(dict.fromkeys(wanted))}; "
+            "install fonts-liberation2, or set web_renderer=typst"
+        )
+    return found
 
 
 def print_blueprint(blueprint: Blueprint) -> PrintedDocument:
@@ -167,6 +199,34 @@ def print_blueprint(blueprint: Blueprint) -> PrintedDocument:
         raise RejectedError("typst warning")
     pages = tuple(read_pdf(pdf))
     return PrintedDocument(blueprint, drawing.styles, pdf, pages, len(drawing.bodies))
+
+
+def draw_web(blueprint: Blueprint) -> WebDrawing:
+    """A blueprint in HTML."""
+    painter = WebPainter(
+        blueprint.facts,
+        blueprint.theme,
+        stream("web", blueprint.layout_seed),
+        width=blueprint.format.width,
+        held_out=blueprint.held_out,
+    )
+    return painter.draw()
+
+
+def print_web(blueprints: Sequence[Blueprint]) -> list[PrintedDocument]:
+    """Print web pages in one batch and read them back; the same batch gives the same bytes.
+
+    Raises:
+        ConfigError: If there is no browser, or it fails.
+    """
+    drawings = [draw_web(blueprint) for blueprint in blueprints]
+    files = needed_browser().print([drawing.document for drawing in drawings])
+    return [
+        PrintedDocument(
+            blueprint, drawing.styles, pdf, tuple(read_pdf(pdf)), len(drawing.document.parts)
+        )
+        for blueprint, drawing, pdf in zip(blueprints, drawings, files, strict=True)
+    ]
 
 
 def _draw_format(rng: random.Random, settings: SynthSettings) -> PageFormat:
@@ -228,7 +288,8 @@ def check_document(document: PrintedDocument, facts: FactBase, settings: SynthSe
         raise RejectedError("clipped text")
     if any(page.num_clashes for page in pages):
         raise RejectedError("clashing text")
-    lowest = min(page.min_text_height for page in pages) * dpi / 72 * CAP_TO_X
+    line_to_x = CAP_TO_X if document.blueprint.renderer == "typst" else BROWSER_LINE_TO_X
+    lowest = min(page.min_text_height for page in pages) * dpi / 72 * line_to_x
     if math.isinf(lowest):
         raise RejectedError("nothing marked")
     if lowest < settings.min_x_height * 0.93:
@@ -246,6 +307,8 @@ def _fits_four_crops(page: PrintedPage, dpi: float) -> bool:
 def _check_text(document: PrintedDocument, facts: FactBase) -> None:
     """Every mark must show exactly the text of its fact."""
     expected = dict(facts.elements())
+    # Kerning in the other typesetter makes gaps that look like blanks.
+    blanks_count = document.blueprint.renderer == "chromium"
     for page in document.pages:
         for element, place in page.marks.items():
             want, got = "".join(expected[element].split()), "".join(place.text.split())
@@ -254,5 +317,7 @@ def _check_text(document: PrintedDocument, facts: FactBase) -> None:
                 want, got = want.casefold(), got.casefold()
                 if got != want * max(1, len(got) // max(1, len(want))):
                     raise RejectedError("printed text differs from the fact")
-            elif got != want:
+            elif got != want or (
+                blanks_count and place.text != " ".join(expected[element].split())
+            ):
                 raise RejectedError("printed text differs from the fact")

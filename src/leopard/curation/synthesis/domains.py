@@ -68,6 +68,8 @@ class Amounts:
     """Share of tables meant as charts: numbers of one kind only."""
     copy_share: float = 0.0
     """Share of parts with a table that is repeated with one value altered."""
+    split_share: float = 0.0
+    """Share of suitable tables that go on over several pages."""
 
 
 @cache
@@ -114,6 +116,7 @@ class _Drawer:
             fields = [self._field(domain.fields[n], labels[n]) for n in order]
             tables = self._tables(domain, kind)
             tables += self._altered_copies(tables)
+            tables = self._cut(tables)
             fields += self._sums(tables, domain, kind)
             fields = _unique_labels(fields)
             sections.append(Section(f"s{index}", title, tuple(fields), tuple(tables)))
@@ -125,7 +128,7 @@ class _Drawer:
         for index, title in enumerate(self._section_titles()):
             fields = [self._generic_field() for _ in range(self.amounts.fields)]
             count = self.rng.randint(0, self.amounts.tables)
-            tables = [self._generic_table() for _ in range(count)]
+            tables = self._cut([self._generic_table() for _ in range(count)])
             sections.append(
                 Section(f"s{index}", title, tuple(_unique_labels(fields)), tuple(tables))
             )
@@ -233,6 +236,25 @@ class _Drawer:
             replace(table, id=identity, title=title, cells=cells, is_chart=not table.is_chart,
                     copy_of=table.id)
         ]  # fmt: skip
+
+    def _cut(self, tables: list[Table]) -> list[Table]:
+        """The tables, some of them cut between rows or columns."""
+        rng, copied = self.rng, {table.copy_of for table in tables}
+        done = []
+        for table in tables:
+            whole = table.is_chart or table.copy_of or table.id in copied
+            is_wide = len(table.columns) > 2 and not any(c.group for c in table.columns)
+            is_long = len(table.keys) > 3
+            fits = self.amounts.split_share and not whole and (is_long or is_wide)
+            if not fits or rng.random() >= self.amounts.split_share:
+                done.append(table)
+            elif not is_long or (is_wide and rng.random() < 0.35):
+                done.append(replace(table, column_cut=rng.randint(1, len(table.columns) - 1)))
+            else:
+                count = 2 if len(table.keys) > 8 and rng.random() < 0.3 else 1
+                rows = sorted(rng.sample(range(2, len(table.keys) - 1), count))
+                done.append(replace(table, row_cuts=tuple(rows)))
+        return done
 
     def _one_kind(self, columns: list[dict[str, str]]) -> list[dict[str, str]]:
         """Columns that can share a value axis; all columns where there are none."""

@@ -9,8 +9,9 @@ layout.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
 
 from leopard.curation.synthesis.values import Locale, Value
 
@@ -69,18 +70,49 @@ class Table:
     """Whether it is meant to be drawn as a chart."""
     copy_of: str = ""
     """Id of the table whose values it repeats, but for one."""
+    row_cuts: tuple[int, ...] = ()
+    """Rows before which it is cut; each part stands on a page of its own."""
+    column_cut: int = 0
+    """Column before which it is cut, both parts with the keys; 0 for none."""
+    first_row: int = 0
+    """Number of its first row in the table that it is a part of."""
+    first_column: int = 0
+    """Number of its first column in the table that it is a part of."""
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether it goes on over several pages."""
+        return bool(self.row_cuts or self.column_cut)
+
+    @property
+    def parts(self) -> tuple[Table, ...]:
+        """The tables that pages show, under the element ids of the whole."""
+        rows = [0, *self.row_cuts, len(self.keys)]
+        columns = [0, self.column_cut, len(self.columns)] if self.column_cut else [0, None]
+        return tuple(
+            replace(
+                self,
+                keys=self.keys[top:bottom],
+                columns=self.columns[left:right],
+                cells=tuple(row[left:right] for row in self.cells[top:bottom]),
+                first_row=top,
+                first_column=left or 0,
+            )
+            for top, bottom in pairwise(rows)
+            for left, right in pairwise(columns)
+        )
 
     def cell_id(self, row: int, column: int) -> str:
         """Element id of a cell."""
-        return f"{self.id}.{row}.{column}"
+        return f"{self.id}.{row + self.first_row}.{column + self.first_column}"
 
     def key_id(self, row: int) -> str:
         """Element id of a row's key."""
-        return f"{self.id}.{row}.k"
+        return f"{self.id}.{row + self.first_row}.k"
 
     def header_id(self, column: int) -> str:
         """Element id of a column's header."""
-        return f"{self.id}.h.{column}"
+        return f"{self.id}.h.{column + self.first_column}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from leopard.curation.synthesis.markup import marked, typst_text
+from leopard.curation.synthesis.markup import html_marked, html_text, marked, typst_text
 
 CHAR_WIDTH = 0.58
 """Width of an average character, in em, on the safe side."""
@@ -85,12 +85,21 @@ class Figure:
             f'fill="{fill}" stroke="white" stroke-width="1"/>'
         )
 
-    def svg(self) -> str:
+    def svg(self, unit: str = "") -> str:
         """The shapes as an SVG document; labels are set by the typesetter."""
         return (
-            f'<svg xmlns="http://www.w3.org/2000/svg" width="{self.width:.2f}" '
-            f'height="{self.height:.2f}" viewBox="0 0 {self.width:.2f} {self.height:.2f}">'
+            f'<svg xmlns="http://www.w3.org/2000/svg" width="{self.width:.2f}{unit}" '
+            f'height="{self.height:.2f}{unit}" viewBox="0 0 {self.width:.2f} {self.height:.2f}">'
             f"{''.join(self.shapes)}</svg>"
+        )
+
+    def html(self) -> str:
+        """The figure as HTML."""
+        labels = "".join(_html_label(label, self.size) for label in self.labels)
+        return (
+            f'<div style="position:relative;width:{self.width:.2f}pt;height:{self.height:.2f}pt">'
+            f'<div style="position:absolute;width:{self.width:.2f}pt;height:{self.height:.2f}pt">'
+            f"{self.svg(unit='pt')}</div>{labels}</div>"
         )
 
     def typst(self) -> str:
@@ -101,6 +110,19 @@ class Figure:
         )
         placed = "".join(_placed(label, self.size) for label in self.labels)
         return f"#block(width: {self.width:.2f}pt, height: {self.height:.2f}pt)[{picture}{placed}]"
+
+
+_SHIFTS = {"left": "0", "center": "-50%", "right": "-100%"}
+
+
+def _html_label(label: Label, size: float) -> str:
+    body = html_marked(label.element, label.text) if label.element else html_text(label.text)
+    weight = "bold" if label.bold else "normal"
+    return (
+        f'<div style="position:absolute;left:{label.x:.2f}pt;top:{label.y:.2f}pt;'
+        f"font-size:{size:.2f}pt;font-weight:{weight};line-height:1;white-space:nowrap;"
+        f'transform:translate({_SHIFTS[label.anchor]},-50%)">{body}</div>'
+    )
 
 
 def _placed(label: Label, size: float) -> str:

@@ -40,6 +40,11 @@ CLOSINGS = (
     "Yours sincerely,", "Kind regards,", "Best regards,", "Yours faithfully,", "With best wishes,",
     "Sincerely,", "Regards,",
 )  # fmt: skip
+CONTINUED = (
+    "{t} (continued)", "Continued: {t}", "{t}, continued", "{t} - next part", "... {t}",
+    "{t} (cont.)",
+)  # fmt: skip
+"""Captions of a table's later parts."""
 MENU = (
     "Home", "Products", "About us", "Contact", "News", "Support", "Shop", "Blog", "Team", "Prices",
     "Account", "Search", "Help", "Downloads", "Careers", "Gallery", "Events", "Partners", "Press",

@@ -1,10 +1,13 @@
-"""Typst markup that prints data as it is and marks it.
+"""Markup for Typst and for browsers that prints data as it is and marks it.
 
-Data never becomes markup: it is passed as a string. A mark is a link with the address `gt:<id>`;
-its annotation in the PDF later gives the boxes of what was printed. Knows nothing of layout.
+Data never becomes markup: it is passed as a string, or escaped. A mark is a link with the address
+`gt:<id>`; its annotation in the PDF later gives the boxes of what was printed. Knows nothing of
+layout.
 """
 
 from __future__ import annotations
+
+import html
 
 MARK_SCHEME = "gt:"
 
@@ -23,3 +26,16 @@ def marked(element: str, text: str, body: str | None = None) -> str:
     link = f'#link("{MARK_SCHEME}{element}")[{typst_text(text) if body is None else body}]'
     # A code or an address is not broken at its hyphens and dots.
     return link if " " in text else f"#box[{link}]"
+
+
+def html_text(text: str) -> str:
+    """HTML that prints `text` unchanged."""
+    return html.escape(" ".join(text.split()))
+
+
+def html_marked(element: str, text: str) -> str:
+    """HTML that prints `text` under the mark of an element."""
+    if not text:
+        return ""
+    whole = "" if " " in text else ' class="whole"'
+    return f'<a href="{MARK_SCHEME}{element}"{whole}>{html_text(text)}</a>'

@@ -23,6 +23,8 @@ from leopard.schema.geometry import Box
 Boxes = npt.NDArray[np.float64]
 GENERATED_BLANK = "\u2005"
 """Stands for a blank that PDFium guesses from a gap between glyphs and that nobody printed."""
+PRINTS_BLANKS = "Typst"
+"""Creator whose files hold every blank as a character; browsers leave gaps between words."""
 HYPHEN_AT_LINE_END = "\x02"
 """What PDFium reports for a hyphen that ends a line."""
 
@@ -73,17 +75,18 @@ def read_pdf(data: bytes) -> list[PrintedPage]:
     """Read every page of a PDF back. PDFium is not thread-safe: call from one thread."""
     pdf = pdfium.PdfDocument(data)
     try:
-        return [_read_page(pdf, index) for index in range(len(pdf))]
+        prints_blanks = pdf.get_metadata_value("Creator").startswith(PRINTS_BLANKS)
+        return [_read_page(pdf, index, prints_blanks) for index in range(len(pdf))]
     finally:
         pdf.close()
 
 
-def _read_page(pdf: pdfium.PdfDocument, index: int) -> PrintedPage:
+def _read_page(pdf: pdfium.PdfDocument, index: int, prints_blanks: bool) -> PrintedPage:
     page = pdf[index]
     width, height = page.get_size()
     textpage = page.get_textpage()
     try:
-        chars, boxes = _characters(textpage, height)
+        chars, boxes = _characters(textpage, height, prints_blanks)
         marks = _marks(pdf, page, height)
     finally:
         textpage.close()
@@ -108,7 +111,7 @@ def _read_page(pdf: pdfium.PdfDocument, index: int) -> PrintedPage:
     )
 
 
-def _characters(textpage: Any, height: float) -> tuple[list[str], Boxes]:
+def _characters(textpage: Any, height: float, prints_blanks: bool) -> tuple[list[str], Boxes]:
     """Characters and their ink boxes, (character, left top right bottom), in points."""
     handle = textpage.raw
     count = raw.FPDFText_CountChars(handle)
@@ -118,7 +121,7 @@ def _characters(textpage: Any, height: float) -> tuple[list[str], Boxes]:
     boxes = np.zeros((count, 4))
     for i in range(count):
         char = chr(raw.FPDFText_GetUnicode(handle, i))
-        if char == " " and raw.FPDFText_IsGenerated(handle, i) == 1:
+        if char == " " and prints_blanks and raw.FPDFText_IsGenerated(handle, i) == 1:
             char = GENERATED_BLANK
         chars.append("-" if char == HYPHEN_AT_LINE_END else " " if char < " " else char)
         raw.FPDFText_GetCharBox(handle, i, *refs)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
@@ -24,6 +25,9 @@ def font_dirs() -> tuple[Path, ...]:
     named = os.environ.get("LEOPARD_FONT_DIRS")
     wanted = named.split(os.pathsep) if named else FONT_DIRS
     return tuple(Path(name) for name in wanted if Path(name).is_dir())
+
+
+_PROFILED = re.compile(rb"obj\n(?P<space>\[/ICCBased (?P<profile>\d+) 0 R\])\nendobj")
 
 
 class Printer:
@@ -59,10 +63,31 @@ class Printer:
             )
         return found
 
+    def font_paths(self, family: str) -> list[str]:
+        """Files of a font family; none for one that is built into Typst."""
+        return [font.path for font in self._fonts.fonts() if font.family == family and font.path]
+
     def pdf(self, source: str) -> tuple[bytes, tuple[str, ...]]:
         """PDF bytes and the compiler's warnings."""
         data, warnings = self._compiler.compile_with_warnings(source.encode(), pdf_tags=False)
-        return data, tuple(str(warning) for warning in warnings)
+        return with_device_colours(data), tuple(str(warning) for warning in warnings)
+
+
+def with_device_colours(pdf: bytes) -> bytes:
+    """The PDF with plain RGB and grey where Typst names an sRGB profile; as long as before.
+
+    PDFium sets up a colour transform for every profile of every file it opens, which takes longer
+    than all else of reading a page back; the pixels are the same.
+    """
+
+    def device(found: re.Match[bytes]) -> bytes:
+        profile = re.search(rb"\n%s 0 obj\n<<[^>]*/N ([13])/" % found["profile"], pdf)
+        if profile is None:
+            return found[0]
+        name = b"/DeviceRGB" if profile[1] == b"3" else b"/DeviceGray"
+        return b"obj\n" + name.ljust(len(found["space"])) + b"\nendobj"
+
+    return _PROFILED.sub(device, pdf)
 
 
 @cache
@@ -72,11 +97,13 @@ def printer() -> Printer:
 
 
 @cache
-def font_files_hash() -> str:
-    """A hash over names and sizes of all font files: two computers that agree print alike."""
+def font_files_hash(family: str) -> str:
+    """A hash over the content of all files of a font family, 16 hex digits.
+
+    Two computers that agree print alike; a family that is built into Typst hangs on its version.
+    """
+    files = {Path(path) for path in printer().font_paths(family)}
     digest = hashlib.sha256()
-    for folder in font_dirs():
-        for file in sorted(folder.rglob("*")):
-            if file.suffix.lower() in {".ttf", ".otf", ".ttc"}:
-                digest.update(f"{file.name}:{file.stat().st_size}\n".encode())
+    for file in sorted(files, key=lambda path: path.name):
+        digest.update(file.name.encode() + b"\0" + hashlib.sha256(file.read_bytes()).digest())
     return digest.hexdigest()[:16]

@@ -60,6 +60,8 @@ class Gate:
                 return "answer too long", None
             if any(element not in self.printed.texts for element in run.evidence):
                 return "evidence is not printed", None
+            if draft.family == "split" and not self._is_spread(run):
+                return "one page is enough", None
             result = evaluate(to_json(draft.program), self.printed)
         except VoidQuestionError as error:
             return str(error), None
@@ -68,3 +70,7 @@ class Gate:
         if not agrees(run.answer, result, self.printed):
             return "second evaluator disagrees", None
         return "", run
+
+    def _is_spread(self, run: Run) -> bool:
+        """Whether the evidence stands on several pages."""
+        return len({self.printed.pages[element] for element in run.evidence}) > 1

@@ -9,6 +9,8 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from copy import copy
+from dataclasses import replace
 from typing import TypeVar
 
 from leopard.curation.programs.evaluator import PrintedFacts
@@ -89,6 +91,7 @@ class QuestionDrawer:
             "order": self.page_orders,
             "disagree": self.disagreements,
             "join": self.joins,
+            "split": self.splits,
         }  # fmt: skip
 
     # -- wording ---------------------------------------------------------------------------------
@@ -341,6 +344,26 @@ class QuestionDrawer:
             question, surface = self.say("disagree", **slots, a=left.title, b=right.title)
             question = self.where(left.id, question) if len(self.facts.sections) > 1 else question
             yield Draft("disagree", question, Disagreement(left.id, right.id, 0), surface)
+
+    def splits(self) -> Iterator[Draft]:
+        """Questions for which one page of a table that goes on is too little."""
+        only = copy(self)
+        only.tables = [t for t in self.tables if t.is_cut]
+        sources = [only.extremes, only.sums, only.counts, only.differences, only.compares,
+                   only.ranks, only.trends, only.joins]  # fmt: skip
+        running = [make() for make in self._shuffled(sources)] if only.tables else []
+        while running:
+            for source in list(running):
+                draft = next(source, None)
+                if draft is None:
+                    running.remove(source)
+                    continue
+                question, surface = draft.question, draft.surface
+                if self.rng.random() < 0.5:
+                    index = self.rng.randrange(len(phrasings()["split"]))
+                    question = phrasings()["split"][index].replace("{q}", question)
+                    surface = f"{surface}+split.{index}"
+                yield replace(draft, family="split", question=question, surface=surface)
 
     def across_sections(self) -> Iterator[Draft]:
         """The same field in two parts, compared or subtracted."""

@@ -10,15 +10,29 @@ import random
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cache
+from importlib.metadata import version
 
 from leopard.curation.pixels import scan_turn
 from leopard.curation.programs.interpreter import Interpreter
 from leopard.curation.programs.language import to_json
 from leopard.curation.randomness import share, stream
-from leopard.curation.synthesis.documents import PrintedDocument, RejectedError, make_document
+from leopard.curation.synthesis.browser import needed_browser, with_renderer
+from leopard.curation.synthesis.documents import (
+    Blueprint,
+    PrintedDocument,
+    RejectedError,
+    check_document,
+    draw_blueprint,
+    is_screen,
+    make_document,
+    print_web,
+)
 from leopard.curation.synthesis.printed import Place
+from leopard.curation.synthesis.printer import font_files_hash
 from leopard.curation.synthesis.proving import Draft, Gate, Proven
 from leopard.curation.synthesis.questions import QuestionDrawer
+from leopard.curation.synthesis.sentences import as_sentence
 from leopard.curation.synthesis.settings import GENERATOR_VERSION, SynthSettings
 from leopard.errors import DataError
 from leopard.schema.geometry import ImageSize
@@ -35,6 +49,8 @@ from leopard.schema.samples import (
 
 ATTEMPTS = 40
 """Documents drawn for one sample before giving up; about one in ten is rejected."""
+WEB_BATCH = 256
+"""Samples whose web pages are printed together; about one in ten is a web page."""
 ONE_IS_ENOUGH = frozenset({"count", "sum", "unanswerable", "list", "exists"})
 """Families of which most documents get at most one question."""
 
@@ -57,6 +73,8 @@ class Made:
     pdf: bytes
     rejects: Counter[str]
     """Documents and questions thrown away on the way: reason -> count."""
+    document: PrintedDocument
+    """The document with its facts."""
 
 
 class SampleMaker:
@@ -68,8 +86,10 @@ class SampleMaker:
     """
 
     def __init__(self, settings: SynthSettings, split: Split | None = None) -> None:
-        self.settings, self.split = settings, split
-        self._hash = settings.content_hash
+        self.settings, self.split = with_renderer(settings), split
+        self._hash = self.settings.content_hash
+        self._batch = -1
+        self._web: dict[int, PrintedDocument] = {}
 
     def split_of(self, index: int) -> Split:
         """Split of a sample; stays when the set grows."""
@@ -94,21 +114,52 @@ class SampleMaker:
         for attempt in range(ATTEMPTS):
             rng = stream(self._hash, "synth", split, index, attempt)
             try:
-                document = make_document(
-                    rng,
-                    self.settings,
-                    held_out=split == "test",
-                    shrink=0.85 ** min(attempt, 10),
-                )
+                if attempt == 0 and self._is_web(index):
+                    document = self._web_document(index)
+                    check_document(document, document.facts, self.settings)
+                else:
+                    document = make_document(
+                        rng,
+                        self.settings,
+                        held_out=split == "test",
+                        shrink=0.85 ** min(attempt, 10),
+                    )
                 proven = self._questions(rng, document, rejects)
             except RejectedError as error:
                 rejects[f"document: {error}"] += 1
                 continue
-            return Made(self._sample(index, split, document, proven), document.pdf, rejects)
+            sample = self._sample(index, split, document, proven)
+            return Made(sample, document.pdf, rejects, document)
         raise DataError(
             f"sample {index} of {self.settings.name}: {ATTEMPTS} documents were rejected "
             f"({dict(rejects)}); widen the settings, for example max_pages or max_answer"
         )
+
+    def _is_web(self, index: int) -> bool:
+        """Whether a browser prints the first document drawn for a sample."""
+        if self.settings.web_renderer != "chromium":
+            return False
+        rng = stream(self._hash, "synth", self.split_of(index), index, 0)
+        return is_screen(rng, self.settings)
+
+    def _web_document(self, index: int) -> PrintedDocument:
+        """The web page of a sample, printed with all others of its batch.
+
+        A batch is a run of global indices, whatever shard they are in, because the bytes of a PDF
+        hang on what is printed along with it.
+        """
+        batch = index // WEB_BATCH
+        if batch != self._batch:
+            run = range(batch * WEB_BATCH, (batch + 1) * WEB_BATCH)
+            members = [member for member in run if self._is_web(member)]
+            printed = print_web([self._web_blueprint(member) for member in members])
+            self._batch, self._web = batch, dict(zip(members, printed, strict=True))
+        return self._web[index]
+
+    def _web_blueprint(self, index: int) -> Blueprint:
+        split = self.split_of(index)
+        rng = stream(self._hash, "synth", split, index, 0)
+        return draw_blueprint(rng, self.settings, held_out=split == "test", renderer="chromium")
 
     def _questions(
         self, rng: random.Random, document: PrintedDocument, rejects: Counter[str]
@@ -135,11 +186,17 @@ class SampleMaker:
             for _ in document.pages
         ]
         images = tuple(_pages(document, sha256, scans))
-        qa = tuple(_question_answer(p, document, images) for p in proven)
+        qa = tuple(question_answer(p, document, images) for p in proven)
         choices = stream(self._hash, "choices", split, index)
         qa = tuple(
             as_choice(choices, turn, document) if choices.random() < self.settings.choice_share
             else turn for turn in qa
+        )  # fmt: skip
+        words = stream(self._hash, "sentences", split, index)
+        qa = tuple(
+            as_sentence(words, turn, found.draft.program, document.facts)
+            if words.random() < self.settings.sentence_share else turn
+            for turn, found in zip(qa, proven, strict=True)
         )  # fmt: skip
         suffix = "" if self.split is None else f"-{split}"
         identity = f"{name}-{GENERATOR_VERSION}-{seed}-{index}{suffix}"
@@ -166,11 +223,22 @@ class SampleMaker:
                 "surfaces": [p.draft.surface for p in proven],
                 "locale": document.facts.locale.to_dict(),
                 "fact_source": "synthetic",
-                "renderer": "typst",
+                "renderer": blueprint.renderer,
+                "renderer_version": renderer_version(blueprint.renderer),
+                "font_files": font_files_hash(blueprint.theme.font),
             },
             quality={"proven": len(qa), "geometry": "no clash, no clipped text"},
             split=split,
         )
+
+
+@cache
+def renderer_version(name: str) -> str:
+    """What printed and what read back: name and version of both."""
+    reader = f"pypdfium2 {version('pypdfium2')}"
+    if name == "typst":
+        return f"typst {version('typst')}, {reader}"
+    return f"{needed_browser().version}, {reader}"
 
 
 def as_choice(rng: random.Random, qa: QuestionAnswer, document: PrintedDocument) -> QuestionAnswer:
@@ -265,9 +333,16 @@ def _pages(document: PrintedDocument, sha256: str, scans: list[int | None]) -> I
         )
 
 
-def _question_answer(
+def question_answer(
     proven: Proven, document: PrintedDocument, images: tuple[VectorPage, ...]
 ) -> QuestionAnswer:
+    """A proven question with its answer, reasoning, program and evidence boxes.
+
+    Args:
+        proven: The question.
+        document: The document that it is about.
+        images: The pages as they are shown, scans turned.
+    """
     run = proven.run
     is_absent = run.kind == "unanswerable"
     answer = NOT_ANSWERABLE if is_absent else run.answer

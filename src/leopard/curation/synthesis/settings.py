@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import tomllib
 from importlib import resources
+from typing import Literal
 
 from pydantic import Field, model_validator
 
@@ -17,7 +18,7 @@ from leopard.curation.synthesis.theme import HELD_OUT_FONTS, TRAIN_FONTS
 from leopard.errors import ConfigError
 from leopard.schema.rows import canonical_json
 
-GENERATOR_VERSION = 5
+GENERATOR_VERSION = 9
 """Raised whenever the same settings would give other samples."""
 
 
@@ -51,6 +52,8 @@ class SynthSettings(Settings):
     domains: dict[str, float] = Field(default_factory=dict)
     """Domain -> weight; empty means all, equally."""
     pages: PageShares = PageShares()
+    web_renderer: Literal["auto", "typst", "chromium"] = "typst"
+    """What sets web pages; `auto` is chromium where there is one, decided when a set is planned."""
     splits: SplitShares = SplitShares()
     section_weights: tuple[float, ...] = (0.7, 0.12, 0.08, 0.05, 0.05)
     """Weight of documents with 1, 2, 3 ... parts; every part starts a page."""
@@ -75,6 +78,10 @@ class SynthSettings(Settings):
     """Share of parts in which a table is repeated with one value altered, where one fits."""
     choice_share: float = Field(default=0.0, ge=0, le=1)
     """Share of suitable questions asked as multiple choice."""
+    sentence_share: float = Field(default=0.0, ge=0, le=1)
+    """Share of suitable questions that are answered in a sentence."""
+    split_share: float = Field(default=0.0, ge=0, le=1)
+    """Share of suitable tables that go on over several pages."""
     scan_share: float = Field(default=0.0, ge=0, le=1)
     """Share of pages that are shown as scans."""
 

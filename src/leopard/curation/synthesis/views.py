@@ -10,9 +10,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from leopard.curation.synthesis.composer import Composer
+from leopard.curation.synthesis.facts import FactBase, Section, Table
 from leopard.curation.synthesis.furniture import (
     BUTTONS,
     CLOSINGS,
+    CONTINUED,
     FOOTERS,
     GREETINGS,
     INTROS,
@@ -20,7 +22,7 @@ from leopard.curation.synthesis.furniture import (
     NOTES,
     THANKS,
 )
-from leopard.curation.synthesis.markup import marked, typst_text
+from leopard.curation.synthesis.markup import MARK_SCHEME, marked, typst_text
 from leopard.curation.synthesis.theme import Theme
 
 
@@ -265,9 +267,34 @@ VIEWS: dict[str, Callable[[Composer], list[str]]] = {
 
 
 def compose(view: str, composer: Composer) -> Drawing:
-    """The page bodies of a view."""
+    """The page bodies of a view; a table that is cut goes on on the pages after its first part."""
+    whole = composer.facts
+    composer.facts = _first_parts(whole)
     bodies = VIEWS[view](composer)
+    composer.facts = whole
+    for section in whole.sections:
+        for table in section.tables:
+            shown = [i for i, body in enumerate(bodies) if f'"{MARK_SCHEME}{table.id}.' in body]
+            if table.is_cut and shown:
+                more = [_continued(composer, section, part) for part in table.parts[1:]]
+                bodies[shown[-1] + 1 : shown[-1] + 1] = more
     return Drawing(tuple(bodies), tuple(dict.fromkeys(composer.styles_used)))
+
+
+def _first_parts(facts: FactBase) -> FactBase:
+    sections = tuple(
+        replace(section, tables=tuple(table.parts[0] for table in section.tables))
+        for section in facts.sections
+    )
+    return replace(facts, sections=sections)
+
+
+def _continued(c: Composer, section: Section, part: Table) -> str:
+    """A page with a later part of a table."""
+    words = c.rng.choice(CONTINUED).format(t=part.title)
+    blocks = [*c.some(0.3, c.title), *c.some(0.4, lambda: c.section_title(section))]
+    blocks += [*c.some(0.85, lambda: f"#strong[{typst_text(words)}]"), c.table(part, caption=False)]
+    return _join([*blocks, *c.some(0.3, lambda: c.note(FOOTERS))])
 
 
 def typst_source(theme: Theme, drawing: Drawing, width: float, height: float | None) -> str:

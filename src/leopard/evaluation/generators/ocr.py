@@ -106,6 +106,7 @@ class OCRResponder:
                 prepared.request,
                 messages=_as_text(prepared.request.messages, self._read(prepared)),
                 images=(),
+                image_names=(),
             )
             for prepared in batch
         ]

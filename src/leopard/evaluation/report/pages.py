@@ -18,7 +18,7 @@ from leopard.evaluation.records import Record, read_manifest, read_records
 from leopard.evaluation.report.charts import Bar, bars
 from leopard.evaluation.report.gallery import entries
 from leopard.evaluation.report.leaderboard import Row, board, own_rows, published
-from leopard.evaluation.statistics import BREAKDOWNS, Summary, breakdown, summarise
+from leopard.evaluation.statistics import BREAKDOWNS, Estimate, Summary, breakdown, summarise
 from leopard.evaluation.task import Task
 from leopard.evaluation.tasks import get_task
 from leopard.schema.shards import write_text_atomically
@@ -151,12 +151,18 @@ def _facts(summary: Summary) -> list[tuple[str, str]]:
     return facts
 
 
+def _interval(found: Estimate) -> str:
+    if not found.has_interval:
+        return "none: one document"
+    return f"{_percent(found.low)} to {_percent(found.high)}"
+
+
 def _score_section(run: Run) -> Section:
     rows, marks = [], []
     for name, found in run.summary.scores.items():
         label = f"{name} (official)" if name == run.task.primary else name
         label = "leopard (as in the paper)" if name == "leopard" else label
-        interval = f"{_percent(found.low)} to {_percent(found.high)}"
+        interval = _interval(found)
         rows.append(TableRow([label, _percent(found.value), interval]))
         marks.append(Bar(label, found.value, found.low, found.high))
     rows += [TableRow([name, _percent(v), ""]) for name, v in run.summary.extras.items()]
@@ -279,7 +285,7 @@ def markdown(runs: Sequence[Run]) -> str:
         lines += [f"> {text}" for text in _warnings(run)] + [""]
         lines += ["| scorer | score | 95 % interval |", "|---|--:|---|"]
         for name, found in summary.scores.items():
-            interval = f"{_percent(found.low)} to {_percent(found.high)}"
+            interval = _interval(found)
             lines.append(f"| {name} | {_percent(found.value)} | {interval} |")
         lines += [f"| {name} | {_percent(v)} | |" for name, v in summary.extras.items()]
         lines += ["", f"{'; '.join(f'{k}: {v}' for k, v in _facts(summary))}", ""]

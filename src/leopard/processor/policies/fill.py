@@ -38,7 +38,8 @@ def allocate(request: TileRequest) -> list[int]:
     16 and 12 of 47, not 20, 16 and 9.
     """
     weights = request.weights or (1,) * len(request.sizes)
-    ladders = tuple(_ladder(size, request.budget, request.crop_size) for size in request.sizes)
+    most = min(request.budget, request.most_per_image)
+    ladders = tuple(_ladder(size, most, request.crop_size) for size in request.sizes)
     values = tuple(size.area * w for size, w in zip(request.sizes, weights, strict=True))
     return list(_share(ladders, values, request.budget))
 
@@ -49,8 +50,8 @@ def own_tiles(size: ImageSize, crop_size: int) -> int:
     return max(cols, 1) * max(rows, 1)
 
 
-def _ladder(size: ImageSize, budget: int, crop_size: int) -> Steps:
-    most = min(own_tiles(size, crop_size), budget)
+def _ladder(size: ImageSize, most: int, crop_size: int) -> Steps:
+    most = min(own_tiles(size, crop_size), most)
     grids = grid_ladder(size, max_tiles=most, crop_size=crop_size)
     return (0, *(grid.num_tiles for grid in grids))
 

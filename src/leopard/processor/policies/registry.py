@@ -19,6 +19,9 @@ class TileRequest:
     """Most tiles in the prompt, thumbnails not counted; at least 1."""
     crop_size: int
     """Side of a square tile, in pixels."""
+    most_per_image: int
+    """Most tiles of one image; the budget where nothing else is said. A policy that ignores it
+    has its counts cut."""
     weights: tuple[int, ...] | None = None
     """How much each image matters, for instance for the question asked: integers of 0 or more,
     in prompt order; None when nothing is known. A policy may ignore them."""

@@ -2,8 +2,10 @@
 
 A visual token of the small model covers a cell of 28x28 pixels, about four characters on one or two
 lines. Its slots say which: two lines of seven places, in reading order, a blank before a word being
-a character of its own. A character belongs to the cell of its own middle across and of its *line's*
-middle down; taken by its own ink, `g` and `d` of one line would fall into different cells.
+a character of its own; then the last three characters of each line once more, last one first, so
+that the cell to the right can know what comes before it. A character belongs to the cell of its own
+middle across and of its *line's* middle down; taken by its own ink, `g` and `d` of one line would
+fall into different cells.
 
 Numpy only; knows nothing of models.
 """
@@ -37,8 +39,12 @@ STRIDE = 4
 """Side of a place in the dense map, in pixels."""
 LINES_PER_CELL = 2
 PLACES_PER_LINE = 7
-SLOTS = LINES_PER_CELL * PLACES_PER_LINE
+PLACES = LINES_PER_CELL * PLACES_PER_LINE
 """Characters that a cell can hold."""
+LAST_PER_LINE = 3
+"""Characters at the end of a line that are named once more."""
+SLOTS = PLACES + LINES_PER_CELL * LAST_PER_LINE
+"""What is said of a cell: its characters in order, then the last ones of each line."""
 LINE_GAP = 4.0
 """Middles of lines are at least this far apart, in pixels."""
 
@@ -151,7 +157,15 @@ def cell_slots(
                 slots[row, col, slot] = character_class(glyphs[index].text)
                 places[index] = Place(row * cols + col, slot, blank_slot)
                 slot += 1
+            _name_last(slots[row, col], number, slot)
     return slots, places
+
+
+def _name_last(cell: NDArray[np.int16], line: int, end: int) -> None:
+    """Repeat the last characters of a line, last one first; the line's slots end before `end`."""
+    first = line * PLACES_PER_LINE
+    for back in range(min(LAST_PER_LINE, end - first)):
+        cell[PLACES + line * LAST_PER_LINE + back] = cell[end - 1 - back]
 
 
 def _lines(members: list[tuple[float, float, int]]) -> list[list[int]]:

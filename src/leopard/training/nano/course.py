@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import safe_open
@@ -21,6 +22,7 @@ from torch import Tensor, nn
 from leopard.errors import TrainingError
 from leopard.training.optim import Muon
 
+QUICK = 3.0
 Step = Callable[[], dict[str, float]]
 """Runs one forward and backward pass and returns figures to log; `loss` among them."""
 
@@ -56,21 +58,31 @@ class Course:
         settings: How long and how fast.
         folder: Where `course.safetensors` and `log.jsonl` are kept.
         plain: Parts of parameter names that AdamW trains; other matrices and kernels go to Muon.
+        quick: Part of the names of parameters that AdamW trains at `QUICK` times the rate.
     """
 
     def __init__(
-        self, module: nn.Module, settings: CourseSettings, folder: Path, *, plain: Sequence[str]
+        self,
+        module: nn.Module,
+        settings: CourseSettings,
+        folder: Path,
+        *,
+        plain: Sequence[str],
+        quick: str | None = None,
     ) -> None:
         self.module, self.settings, self.folder = module, settings, folder
         self.step = 0
         named = [(n, p) for n, p in module.named_parameters() if p.requires_grad]
         is_plain = {n: p.ndim < 2 or any(part in n for part in plain) for n, p in named}
+        is_quick = {n: is_plain[n] and quick is not None and quick in n for n, _ in named}
         decay, rate = settings.weight_decay, settings.learning_rate
+        groups: list[dict[str, Any]] = [
+            {"params": [p for n, p in named if is_plain[n] and not is_quick[n]]},
+            {"params": [p for n, p in named if is_quick[n]], "gain": QUICK},
+        ]
         self.optimisers: list[torch.optim.Optimizer] = [
             Muon([p for n, p in named if not is_plain[n]], lr=rate, weight_decay=decay),
-            torch.optim.AdamW(
-                [p for n, p in named if is_plain[n]], lr=rate, weight_decay=0.0, betas=(0.9, 0.98)
-            ),
+            torch.optim.AdamW(groups, lr=rate, weight_decay=0.0, betas=(0.9, 0.98)),
         ]
         self.names = {id(p): n for n, p in named}
         folder.mkdir(parents=True, exist_ok=True)
@@ -116,7 +128,7 @@ class Course:
         for optimiser in self.optimisers:
             optimiser.zero_grad(set_to_none=True)
             for group in optimiser.param_groups:
-                group["lr"] = rate
+                group["lr"] = rate * group.get("gain", 1.0)
         figures = step()
         if not math.isfinite(figures["loss"]):
             raise TrainingError(
@@ -141,7 +153,10 @@ class Course:
                 for key, value in state.items():
                     name = f"state.{self.names[id(parameter)]}.{key}"
                     tensors[name] = torch.as_tensor(value)
-        unshared = {name: tensor.detach().clone() for name, tensor in tensors.items()}
+        unshared = {
+            name: tensor.detach().clone(memory_format=torch.contiguous_format)
+            for name, tensor in tensors.items()
+        }
         temporary = self.checkpoint.with_suffix(".tmp")
         save_file(unshared, temporary, metadata={"step": str(self.step)})
         temporary.replace(self.checkpoint)

@@ -18,6 +18,17 @@ from leopard.processor.prompt import PromptBuilder
 from leopard.schema.messages import ImagePart, Message, Part, TextPart
 from leopard.schema.samples import NOT_ANSWERABLE
 from leopard.training.nano.lessons import PrintedLine
+from leopard.training.nano.whereabouts import (
+    NOWHERE,
+    SMALL_WORDS,
+    Goal,
+    Printed,
+    answer_goals,
+    copied_goals,
+    find_answer,
+    question_goals,
+    question_labels,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -30,7 +41,6 @@ READ_ON = (
     'Copy the text after "{start}".',
 )
 UNKNOWN = (-1, -1)
-SMALL_WORDS = frozenset(["a", "an", "the", "of", "for", "is", "does", "what", "which", "it", "say"])
 LONGEST_ANSWER = 40
 """Characters of a passage read on."""
 
@@ -41,6 +51,8 @@ class StudiedPage:
 
     tokens: NDArray[np.generic]
     """Features or slots of its visual tokens, (tokens, width)."""
+    filled: NDArray[np.bool_]
+    """Whether anything readable is printed in a visual token, (tokens,)."""
     lines: tuple[PrintedLine, ...]
     questions: tuple[tuple[str, str, str], ...]
     num_crops: int
@@ -52,9 +64,11 @@ class Turn:
 
     question: str
     answer: str
-    pointers: tuple[tuple[int, int], ...]
-    """(token, slot) of each character of the answer, on `image`."""
+    goals: tuple[Goal, ...]
+    """Where each character of the answer is printed, on `image`."""
     image: int
+    question_goals: tuple[Goal, ...] = ()
+    """The same for the question and for what follows it, one more than it has characters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +78,8 @@ class Exercise:
     input_ids: list[int]
     weights: list[float]
     """How much each token counts as a target."""
-    targets: list[tuple[int, int]]
-    """(position in the sequence, slot) where each token's character is printed, or (-1, -1)."""
+    targets: list[Goal]
+    """(position in the sequence, slot, parts): where each token's character is printed."""
     image_starts: list[int]
     """Position of the first placeholder of each image."""
 
@@ -101,8 +115,8 @@ class Teacher:
                 continue
             pointers = line.pointers[start : start + len(piece)]
             weights = [0.02, 0.02, 0.3, 0.3] + [1.0] * (len(piece) - 4)
-            self._write(exercise, piece, pointers, number, weights)
-            self._write(exercise, "\n", (UNKNOWN,), number, [0.1])
+            self._write(exercise, piece, copied_goals(pointers), number, weights)
+            self._write(exercise, "\n", (NOWHERE,), number, [0.1])
         return exercise
 
     def conversation(
@@ -117,10 +131,15 @@ class Teacher:
         for number, turn in enumerate(turns):
             if number:
                 self._extend(exercise, self._special_turn("user"), 0.0)
-            self._extend(exercise, self.builder.tokens.encode_text(turn.question), question_weight)
-            self._extend(exercise, self._turn_end() + self._special_turn("assistant"), 0.0)
+            goals = turn.question_goals or (NOWHERE,) * (len(turn.question) + 1)
+            weights = [question_weight] * len(turn.question)
+            self._write(exercise, turn.question, goals[:-1], turn.image, weights)
+            after = self._moved(goals[-1], exercise.image_starts[turn.image])
+            self._extend(
+                exercise, self._turn_end() + self._special_turn("assistant"), 0.0, goal=after
+            )
             ones = [1.0] * len(turn.answer)
-            self._write(exercise, turn.answer, turn.pointers, turn.image, ones)
+            self._write(exercise, turn.answer, turn.goals, turn.image, ones)
             self._extend(exercise, self._turn_end(), 1.0)
         return exercise
 
@@ -138,7 +157,11 @@ class Teacher:
             end = _end_of_passage(line.text, begin)
             if len(quote) >= 4 and end - begin >= 3 and text.count(quote) == 1:
                 question = self.rng.choice(READ_ON).format(start=quote)
-                return Turn(question, line.text[begin:end], line.pointers[begin:end], number)
+                at = question.index(quote)
+                value = Printed(page.lines.index(line), begin, end)
+                goals = question_goals(question, [(at, at + len(quote))], page.lines, value)
+                answer = tuple(answer_goals(line.pointers[begin:end]))
+                return Turn(question, line.text[begin:end], answer, number, tuple(goals))
         return None
 
     def questions(self, pages: Sequence[StudiedPage]) -> list[Turn]:
@@ -148,9 +171,9 @@ class Teacher:
         for number, page in enumerate(pages):
             for question, answer, _ in page.questions:
                 answers.setdefault(question.lower(), set()).add(answer)
-                pointers = _find(page.lines, answer)
-                if pointers is not None:
-                    turns.append(Turn(question, answer, pointers, number))
+                turn = _printed_turn(page.lines, question, answer, number)
+                if turn is not None:
+                    turns.append(turn)
         kept = [turn for turn in turns if len(answers[turn.question.lower()]) == 1]
         self.rng.shuffle(kept)
         return kept
@@ -166,7 +189,7 @@ class Teacher:
             words = [word.strip("?.'\"") for word in question.lower().split()]
             label = [word for word in words if word and word not in SMALL_WORDS][-2:]
             if not all(word in text for word in label):
-                none = (UNKNOWN,) * len(NOT_ANSWERABLE)
+                none = (NOWHERE,) * len(NOT_ANSWERABLE)
                 return Turn(question, NOT_ANSWERABLE, none, 0)
         return None
 
@@ -186,7 +209,7 @@ class Teacher:
         starts = [
             span[0] + ids[span[0] : span[1]].index(placeholder) for span in prompt.image_spans
         ]
-        return Exercise(ids, [0.0] * len(ids), [UNKNOWN] * len(ids), starts)
+        return Exercise(ids, [0.0] * len(ids), [NOWHERE] * len(ids), starts)
 
     def _special_turn(self, role: str) -> list[int]:
         names, tokens = self.builder.tokens.names, self.builder.tokens
@@ -200,16 +223,24 @@ class Teacher:
     def _turn_end(self) -> list[int]:
         return [self.builder.tokens.id(self.builder.tokens.names.turn_end)]
 
-    def _extend(self, exercise: Exercise, ids: list[int], weight: float) -> None:
+    def _extend(
+        self, exercise: Exercise, ids: list[int], weight: float, *, goal: Goal = NOWHERE
+    ) -> None:
         exercise.input_ids.extend(ids)
         exercise.weights.extend([weight] * len(ids))
-        exercise.targets.extend([UNKNOWN] * len(ids))
+        exercise.targets.extend([goal] * len(ids))
+
+    @staticmethod
+    def _moved(goal: Goal, start: int) -> Goal:
+        """A goal on an image as one in the sequence."""
+        token, slot, parts = goal
+        return (start + token, slot, parts) if parts else NOWHERE
 
     def _write(
         self,
         exercise: Exercise,
         text: str,
-        pointers: Sequence[tuple[int, int]],
+        goals: Sequence[Goal],
         image: int,
         weights: Sequence[float],
     ) -> None:
@@ -217,11 +248,10 @@ class Teacher:
         start = exercise.image_starts[image]
         ids = self.builder.tokens.encode_text(text)
         is_plain = len(ids) == len(text)
-        for char, (token, slot), weight in zip(text, pointers, weights, strict=True):
-            target = (start + token, slot) if token >= 0 else UNKNOWN
+        for char, goal, weight in zip(text, goals, weights, strict=True):
             many = 1 if is_plain else len(self.builder.tokens.encode_text(char))
             exercise.weights.extend([weight] * many)
-            exercise.targets.extend([target] + [UNKNOWN] * (many - 1))
+            exercise.targets.extend([self._moved(goal, start)] + [NOWHERE] * (many - 1))
         if not is_plain:
             ids = [i for char in text for i in self.builder.tokens.encode_text(char)]
         exercise.input_ids.extend(ids)
@@ -239,12 +269,17 @@ def _end_of_passage(text: str, begin: int) -> int:
     return end
 
 
-def _find(lines: Sequence[PrintedLine], answer: str) -> tuple[tuple[int, int], ...] | None:
-    """Pointers of an answer, unknown where it stands more than once; None where it is not."""
-    found = [(line, line.text.find(answer)) for line in lines if answer in line.text]
-    if not answer or not found:
+def _printed_turn(
+    lines: Sequence[PrintedLine], question: str, answer: str, image: int
+) -> Turn | None:
+    """The turn of a question whose answer is printed; None where it is not."""
+    if not answer or not any(answer in line.text for line in lines):
         return None
-    line, index = found[0]
-    if len(found) > 1 or line.text.count(answer) > 1:
-        return (UNKNOWN,) * len(answer)
-    return line.pointers[index : index + len(answer)]
+    spans = question_labels(question, "\n".join(line.text for line in lines).lower())
+    labels = [question[start:end].lower() for start, end in spans]
+    value = find_answer(lines, answer, labels)
+    if value is None:
+        return Turn(question, answer, (NOWHERE,) * len(answer), image)
+    goals = question_goals(question, spans, lines, value)
+    pointers = lines[value.line].pointers[value.start : value.end]
+    return Turn(question, answer, tuple(answer_goals(pointers)), image, tuple(goals))

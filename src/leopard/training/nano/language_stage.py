@@ -20,13 +20,17 @@ from leopard.model import LeopardForConditionalGeneration
 from leopard.processor.crops import plan_crops, stack_crops
 from leopard.schema.geometry import ImageSize
 from leopard.training.nano.characters import SLOTS, cell_slots, image_slots
-from leopard.training.nano.dialogue import UNKNOWN, Exercise, StudiedPage, Teacher, Turn
+from leopard.training.nano.dialogue import Exercise, StudiedPage, Teacher, Turn
 from leopard.training.nano.lessons import Lesson, printed_lines
-from leopard.training.nano.pointers import PointerTeacher
+from leopard.training.nano.pointers import FIRST, SECOND, SPELL, PointerTeacher
 from leopard.training.nano.reader_stage import GEOMETRY, POLICY
 from leopard.training.nano.start import SlotReader
 from leopard.training.nano.workers import LessonStream
 
+NEW_PAGES = 2
+"""Pages taken in for each draw: making more would take time from learning."""
+WEIGHTS = {"found": 0.5, "meant": 1.0, "spelled": 1.0}
+"""How much the parts of supervised attention count against one another."""
 MOST_POSITIONS = 5000
 """Padded positions of one forward pass: bounds memory."""
 
@@ -51,10 +55,14 @@ class LanguageSettings:
     """How much the words of questions count as targets."""
     pointer_weight: float = 0.5
     """How much supervised attention counts."""
+    token_weight: float = 1.0
+    """How much the text counts; 0 to learn attention alone."""
     pages: tuple[int, ...] = (1,)
     """Pages of a sequence, drawn evenly."""
     pool: int = 3000
     """Pages kept to draw from."""
+    empty_share: float = 0.15
+    """Share of empty visual tokens that are kept."""
     small_side: int = 0
     """Cells along a side of small pages seen through true slots; 0 for whole crops."""
 
@@ -82,7 +90,7 @@ class _SlotStudy:
             tokens, places = image_slots(lesson.glyphs, tiled)
             crops = tiled.num_crops
         lines = tuple(printed_lines(lesson.glyphs, places))
-        return [StudiedPage(tokens, lines, lesson.questions, crops)]
+        return [StudiedPage(tokens, np.any(tokens, axis=1), lines, lesson.questions, crops)]
 
 
 @dataclass(frozen=True)
@@ -94,7 +102,9 @@ class FeatureStudy:
     def __call__(self) -> Callable[[Lesson], list[StudiedPage]]:
         """Load the encoder in the worker."""
         torch.set_num_threads(1)
-        model = LeopardForConditionalGeneration.from_pretrained(self.model_folder).eval()
+        model = LeopardForConditionalGeneration.from_pretrained(
+            self.model_folder, dtype=torch.float32
+        ).eval()
         encoder = model.model.vision_encoder.to(memory_format=torch.channels_last)
 
         def study(lesson: Lesson) -> list[StudiedPage]:
@@ -103,10 +113,12 @@ class FeatureStudy:
             pixels = torch.from_numpy(stack_crops([lesson.image], plan))
             with torch.no_grad():
                 features = torch.cat([encoder(p).last_hidden_state for p in pixels.split(4)])
-            _, places = image_slots(lesson.glyphs, plan.images[0])
+            slots, places = image_slots(lesson.glyphs, plan.images[0])
             tokens = features.flatten(0, 1).half().numpy()
             lines = tuple(printed_lines(lesson.glyphs, places))
-            return [StudiedPage(tokens, lines, lesson.questions, plan.num_crops)]
+            return [
+                StudiedPage(tokens, np.any(slots, axis=1), lines, lesson.questions, plan.num_crops)
+            ]
 
         return study
 
@@ -121,7 +133,7 @@ class PagePool:
 
     def draw(self, count: int) -> list[StudiedPage]:
         """Different pages, drawn at random."""
-        for page in self.stream.ready():
+        for page in self.stream.ready(NEW_PAGES):
             if len(self.pages) < self.size:
                 self.pages.append(page)
             else:
@@ -139,53 +151,97 @@ class LanguageLessons(nn.Module):
         self.front: nn.Module = slots if slots is not None else inner.connector
         self.pointers = PointerTeacher(self.decoder)
 
-    def forward(
-        self, batch: Sequence[tuple[Exercise, list[StudiedPage]]], *, pointer_weight: float
+    def learn(
+        self,
+        batch: Sequence[tuple[Exercise, list[StudiedPage]]],
+        *,
+        pointer_weight: float,
+        token_weight: float = 1.0,
+        empty_share: float = 1.0,
     ) -> dict[str, float]:
         """Learn from a batch: adds gradients, returns figures.
 
+        Args:
+            batch: Exercises and their pages.
+            pointer_weight: How much supervised attention counts.
+            token_weight: How much the text counts; 0 to learn attention alone.
+            empty_share: Share of empty visual tokens that are kept; the others are left out of
+                the sequence, their positions stay, which saves time and hardly changes the lesson.
+
         Returns:
-            `loss` over weighted tokens; `right`, the share of fully weighted tokens predicted; and
-            `found` and `spelled`, the shares of pointed characters that attention found.
+            `loss` over weighted tokens; `right`, the share of fully weighted tokens predicted;
+            `begun`, the share of answers begun right; and `found`, `meant` and `spelled`, the
+            shares of pointed characters that the three parts of attention found.
         """
         total = sum(sum(exercise.weights) for exercise, _ in batch)
-        pointed = 1 + sum(t != UNKNOWN for exercise, _ in batch for t in exercise.targets)
+        goals = [goal for exercise, _ in batch for goal in exercise.targets]
+        counts_of = {
+            name: 1 + sum(parts & part > 0 for _, _, parts in goals)
+            for name, part in (("found", FIRST), ("meant", SECOND), ("spelled", SPELL))
+        }
+        beginnings = 1 + sum(_num_beginnings(exercise) for exercise, _ in batch)
         full = 1 + sum(w == 1 for exercise, _ in batch for w in exercise.weights)
-        figures = dict.fromkeys(("loss", "right", "found", "spelled"), 0.0)
+        figures = dict.fromkeys(("loss", "right", "begun", "found", "meant", "spelled"), 0.0)
         for part in _parts(batch):
-            ids, weights, targets = _padded([exercise for exercise, _ in part])
+            kept = [_thinned(exercise, pages, empty_share) for exercise, pages in part]
+            ids, weights, targets, positions = _padded(part, kept)
             hidden = self.decoder(
-                inputs_embeds=self._embedded(ids, part), attention_mask=torch.ones_like(ids)
+                inputs_embeds=self._embedded(ids, part, kept),
+                attention_mask=torch.ones_like(ids),
+                position_ids=positions,
             ).last_hidden_state
             counts = weights[:, 1:] > 0
             logits = self.head(hidden[:, :-1][counts])
             truth, weight = ids[:, 1:][counts], weights[:, 1:][counts]
             errors = nn.functional.cross_entropy(logits, truth, reduction="none")
             loss = (errors * weight).sum() / total
-            pointers = self.pointers.loss(targets)
-            (loss + pointer_weight * pointers.loss / pointed).backward()
+            sums = self.pointers.score(targets)
+            attention = sum(
+                WEIGHTS[name] * getattr(sums, name).loss / counts_of[name] for name in WEIGHTS
+            )
+            (token_weight * loss + pointer_weight * attention).backward()
             is_right = (logits.argmax(-1) == truth) & (weight == 1)
             figures["loss"] += loss.item()
             figures["right"] += int(is_right.sum()) / full
-            figures["found"] += pointers.found / pointed
-            figures["spelled"] += pointers.spelled / pointed
+            begins = _begins(targets)[counts] & (weight == 1)
+            figures["begun"] += int((is_right & begins).sum()) / beginnings
+            for name in WEIGHTS:
+                figures[name] += getattr(sums, name).right / counts_of[name]
         return figures
 
-    def _embedded(self, ids: Tensor, part: Sequence[tuple[Exercise, list[StudiedPage]]]) -> Tensor:
+    def _embedded(
+        self, ids: Tensor, part: Sequence[tuple[Exercise, list[StudiedPage]]], kept: list[Tensor]
+    ) -> Tensor:
         """Embeddings with visual tokens in their places, (sequences, length, dim)."""
         rows, length = ids.shape
-        tokens, places = [], []
+        tokens, is_kept, places = [], [], []
         for row, (exercise, pages) in enumerate(part):
+            moved = kept[row].cumsum(0) - 1
             for start, page in zip(exercise.image_starts, pages, strict=True):
+                span = slice(start, start + len(page.tokens))
                 tokens.append(torch.from_numpy(np.asarray(page.tokens)))
-                places.append(row * length + start + torch.arange(len(page.tokens)))
+                is_kept.append(kept[row][span])
+                places.append(row * length + moved[span][kept[row][span]])
         joined = torch.cat(tokens)
         if not isinstance(self.front, SlotReader):
             joined = joined.float().unflatten(0, (-1, GEOMETRY.visual_tokens_per_crop))
         seen = self.front(joined)
         text = self.decoder.get_input_embeddings()(ids).flatten(0, 1)
-        merged: Tensor = text.index_copy(0, torch.cat(places), seen.reshape(-1, text.shape[-1]))
+        seen = seen.reshape(-1, text.shape[-1])[torch.cat(is_kept)]
+        merged: Tensor = text.index_copy(0, torch.cat(places), seen)
         return merged.view(rows, length, -1)
+
+
+def _begins(targets: Tensor) -> Tensor:
+    """Whether a token, from the second on, begins a printed answer, (rows, length - 1)."""
+    spells = targets[..., 2] & SPELL > 0
+    return spells[:, 1:] & ~spells[:, :-1]
+
+
+def _num_beginnings(exercise: Exercise) -> int:
+    spells = [parts & SPELL > 0 for _, _, parts in exercise.targets]
+    pairs = zip(spells, spells[1:], exercise.weights[1:], strict=False)
+    return sum(now and not before and weight == 1 for before, now, weight in pairs)
 
 
 def make_batch(
@@ -239,18 +295,36 @@ def _parts(
     return parts
 
 
-def _padded(exercises: Sequence[Exercise]) -> tuple[Tensor, Tensor, Tensor]:
-    """Ids (rows, length), weights (rows, length) and pointers (rows, length, 2), padded right."""
-    length = max(len(exercise.input_ids) for exercise in exercises)
-    ids = torch.zeros(len(exercises), length, dtype=torch.long)
-    weights = torch.zeros(len(exercises), length)
-    targets = torch.full((len(exercises), length, 2), -1)
-    for row, exercise in enumerate(exercises):
-        size = len(exercise.input_ids)
-        ids[row, :size] = torch.tensor(exercise.input_ids)
-        weights[row, :size] = torch.tensor(exercise.weights)
-        targets[row, :size] = torch.tensor(exercise.targets)
-    return ids, weights, targets
+def _thinned(exercise: Exercise, pages: Sequence[StudiedPage], empty_share: float) -> Tensor:
+    """Which positions of a sequence are kept, (length,): all but some empty visual tokens."""
+    kept = torch.ones(len(exercise.input_ids), dtype=torch.bool)
+    if empty_share < 1:
+        for start, page in zip(exercise.image_starts, pages, strict=True):
+            filled = torch.from_numpy(page.filled)
+            kept[start : start + len(filled)] = filled | (torch.rand(len(filled)) < empty_share)
+    return kept
+
+
+def _padded(
+    part: Sequence[tuple[Exercise, list[StudiedPage]]], kept: list[Tensor]
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Ids, weights and positions (rows, length) and goals (rows, length, 3), padded right."""
+    length = max(int(mask.sum()) for mask in kept)
+    ids = torch.zeros(len(part), length, dtype=torch.long)
+    positions = torch.zeros(len(part), length, dtype=torch.long)
+    weights = torch.zeros(len(part), length)
+    targets = torch.zeros(len(part), length, 3, dtype=torch.long)
+    for row, ((exercise, _), mask) in enumerate(zip(part, kept, strict=True)):
+        size = int(mask.sum())
+        ids[row, :size] = torch.tensor(exercise.input_ids)[mask]
+        weights[row, :size] = torch.tensor(exercise.weights)[mask]
+        positions[row, :size] = mask.nonzero().squeeze(1)
+        positions[row, size:] = len(mask) - 1
+        goals = torch.tensor(exercise.targets)[mask]
+        known = goals[:, 2] > 0
+        goals[known, 0] = (mask.cumsum(0) - 1)[goals[known, 0]]
+        targets[row, :size] = goals
+    return ids, weights, targets, positions
 
 
 def describe(figures: dict[str, Any]) -> str:

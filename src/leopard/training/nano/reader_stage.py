@@ -6,6 +6,7 @@ convolutional map, one spells the slots of every visual token. Knows nothing of 
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -19,6 +20,7 @@ from leopard.processor.crops import TiledImage, plan_crops, stack_crops
 from leopard.schema.geometry import CropGeometry, ImageSize
 from leopard.training.nano.characters import NUM_CLASSES, SLOTS, dense_map, image_slots
 from leopard.training.nano.lessons import Lesson
+from leopard.training.nano.start import SlotReader
 
 GEOMETRY = CropGeometry(crop_size=364, patch_size=28, shuffle_factor=1)
 """Crops of the small model: its encoder folds 28x28 pixels, so nothing is left to shuffle."""
@@ -30,6 +32,10 @@ EMPTY_CELL_SHARE = 0.1
 """Share of empty cells that are asked about."""
 LEAST_PLACES = 150
 """Crops with fewer printed places teach too little."""
+OTHER_CROP_SHARE = 0.12
+SEEING_WEIGHT = 4.0
+"""How much the connector's lesson counts."""
+EMPTY_TOKEN_WEIGHT = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,19 +51,33 @@ class CropLesson:
 
 
 def crop_lessons(lesson: Lesson) -> list[CropLesson]:
-    """The readable crops of a lesson: tiles, or the thumbnail of an image without tiles."""
+    """The crops of a lesson that have enough to read: tiles, or an image without tiles."""
+    return [crop for crop in _all_crops(lesson) if np.count_nonzero(crop.dense) >= LEAST_PLACES]
+
+
+def mixed_crop_lessons(lesson: Lesson) -> list[CropLesson]:
+    """As `crop_lessons`, and some others: nothing is to be read on thumbnails and margins."""
+    rng = random.Random(len(lesson.glyphs))
+    return [
+        crop
+        for crop in _all_crops(lesson)
+        if np.count_nonzero(crop.dense) >= LEAST_PLACES or rng.random() < OTHER_CROP_SHARE
+    ]
+
+
+def _all_crops(lesson: Lesson) -> list[CropLesson]:
     size = ImageSize(lesson.image.width, lesson.image.height)
     plan = plan_crops([size], geometry=GEOMETRY, policy=POLICY)
     tiled = plan.images[0]
     pixels = stack_crops([lesson.image], plan)
     slots, _ = image_slots(lesson.glyphs, tiled)
     per_crop = GEOMETRY.visual_tokens_per_crop
-    first = 0 if tiled.grid is None else 1
     dense = _dense_crops(lesson, tiled)
+    if tiled.grid is not None:
+        dense = [np.zeros_like(dense[0]), *dense]
     return [
-        CropLesson(pixels[n], dense[n - first], slots[n * per_crop : (n + 1) * per_crop])
-        for n in range(first, tiled.num_crops)
-        if np.count_nonzero(dense[n - first]) >= LEAST_PLACES
+        CropLesson(pixels[n], dense[n], slots[n * per_crop : (n + 1) * per_crop])
+        for n in range(tiled.num_crops)
     ]
 
 
@@ -82,6 +102,12 @@ def prepare_crop_lessons() -> Callable[[Lesson], list[CropLesson]]:
     return crop_lessons
 
 
+def prepare_mixed_crop_lessons() -> Callable[[Lesson], list[CropLesson]]:
+    """What a lesson worker runs for the seeing stage."""
+    torch.set_num_threads(1)
+    return mixed_crop_lessons
+
+
 class ReadingLessons(nn.Module):
     """The encoder with the two heads that teach it."""
 
@@ -103,9 +129,14 @@ class ReadingLessons(nn.Module):
             The loss and shares of right answers: `places` over printed places, `slots` over filled
             slots, `cells` over visual tokens with every slot right.
         """
+        loss, scores, _ = self.read(batch)
+        return loss, scores
+
+    def read(self, batch: list[CropLesson]) -> tuple[Tensor, dict[str, float], Tensor]:
+        """As `forward`, with the features, (crops, visual tokens, hidden_size)."""
         pixels = torch.from_numpy(np.stack([item.pixels for item in batch]))
         dense = torch.from_numpy(np.stack([item.dense for item in batch])).long()
-        slots = torch.from_numpy(np.stack([item.slots for item in batch])).long()
+        slots = stacked_slots(batch)
         output = self.encoder(pixels)
         places = self.place_head(output.conv_map)
         loss = nn.functional.cross_entropy(places, dense, weight=self.class_weights)
@@ -124,7 +155,49 @@ class ReadingLessons(nn.Module):
                 "slots": _share(right[filled]),
                 "cells": _share(right.all(-1)[filled.any(-1)]),
             }
-        return loss, scores
+        return loss, scores, output.last_hidden_state
+
+
+class SeeingLessons(nn.Module):
+    """The encoder goes on reading while the connector learns to say what true slots said.
+
+    Args:
+        reading: The encoder with its heads.
+        connector: From features to embeddings.
+        slots: True slots to the embeddings the language model has learned with; stays as it is.
+    """
+
+    def __init__(self, reading: ReadingLessons, connector: nn.Module, slots: SlotReader) -> None:
+        super().__init__()
+        self.reading, self.connector = reading, connector
+        self.slots = slots.requires_grad_(False)
+        self.is_connector_alone = False
+
+    def forward(self, batch: list[CropLesson]) -> tuple[Tensor, dict[str, float]]:
+        """Loss of a batch of crops, and how much was read right and is seen.
+
+        Returns:
+            The loss and the shares of `ReadingLessons`, with `seen`: the share of the variance of
+            filled visual tokens that the connector says.
+        """
+        loss, scores, features = self.reading.read(batch)
+        slots = stacked_slots(batch)
+        with torch.no_grad():
+            truth = self.slots(slots.flatten(0, 1)).view(*slots.shape[:2], -1)
+        if self.is_connector_alone:
+            features = features.detach()
+        errors = (self.connector(features) - truth).square().sum(-1)
+        is_filled = (slots > 0).any(-1)
+        weights = torch.where(is_filled, 1.0, EMPTY_TOKEN_WEIGHT)
+        spread = (truth - truth[is_filled].mean(0))[is_filled].square().sum(-1).mean()
+        seeing = (errors * weights).sum() / weights.sum() / spread
+        scores["seen"] = 1 - float((errors[is_filled].mean() / spread).detach())
+        return loss + SEEING_WEIGHT * seeing, scores
+
+
+def stacked_slots(batch: list[CropLesson]) -> Tensor:
+    """Classes of all slots of a batch, (crops, visual tokens, SLOTS)."""
+    return torch.from_numpy(np.stack([item.slots for item in batch])).long()
 
 
 def _share(flags: Tensor) -> float:

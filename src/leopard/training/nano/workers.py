@@ -33,6 +33,8 @@ class PagePlan:
     """(columns, rows) of tiles that a page fills, drawn evenly."""
     text_px: tuple[int, ...] = (11, 12, 13, 14, 15, 16, 17, 18, 20, 22, 24)
     """Sizes of text, in pixels."""
+    side: int = CROP
+    """Side of pages of one crop, in pixels."""
     dpi: tuple[float, float] = (86.0, 158.0)
     """Lowest and highest resolution."""
 
@@ -41,7 +43,7 @@ class PagePlan:
         rng = random.Random(f"lesson:{seed}")
         cols, rows = rng.choice(self.grids)
         if cols * rows == 1:
-            size = ImageSize(CROP, rng.choice([CROP, CROP, CROP * 4 // 5]))
+            size = ImageSize(self.side, rng.choice([self.side, self.side, self.side * 4 // 5]))
         else:
             width, height = rng.uniform(0.8, 1.0) * cols, rng.uniform(0.75, 1.0) * rows
             size = ImageSize(int(width * CROP), int(height * CROP))
@@ -105,10 +107,10 @@ class LessonStream:
                 if not self._process.is_alive():
                     raise RuntimeError("the lesson worker died; see its message above") from error
 
-    def ready(self) -> list[Any]:
-        """The items that are there now, without waiting."""
-        items = []
-        while not self._queue.empty():
+    def ready(self, most: int) -> list[Any]:
+        """Items that are there now, without waiting."""
+        items: list[Any] = []
+        while len(items) < most and not self._queue.empty():
             items.append(self.take())
         return items
 

@@ -21,13 +21,18 @@ class RayExecutor:
         address: Address of a running cluster, or None to start one on this computer.
         workers: CPUs of a cluster started here; None means all.
         max_retries: How often a unit is run again when its worker dies.
+        gpus_per_unit: GPUs that a unit holds, also parts of one; Ray hides all others from it.
 
     Raises:
         ConfigError: If Ray is not installed.
     """
 
     def __init__(
-        self, address: str | None = None, workers: int | None = None, max_retries: int = 5
+        self,
+        address: str | None = None,
+        workers: int | None = None,
+        max_retries: int = 5,
+        gpus_per_unit: float = 0,
     ) -> None:
         try:
             import ray
@@ -37,7 +42,7 @@ class RayExecutor:
                 "or use --executor local"
             ) from error
         self._ray: Any = ray
-        self._max_retries = max_retries
+        self._options = {"num_cpus": 1, "num_gpus": gpus_per_unit, "max_retries": max_retries}
         if not ray.is_initialized():
             cpus = {} if address or workers is None else {"num_cpus": workers}
             ray.init(address=address, log_to_driver=False, include_dashboard=False, **cpus)
@@ -50,7 +55,7 @@ class RayExecutor:
         def run(unit: UnitT) -> ResultT:  # Ray takes functions, not partial objects
             return work(unit)
 
-        task = self._ray.remote(num_cpus=1, max_retries=self._max_retries)(run)
+        task = self._ray.remote(**self._options)(run)
         waiting = {task.remote(unit): unit for unit in units}
         while waiting:
             ready, _ = self._ray.wait([*waiting], num_returns=1)

@@ -1,0 +1,57 @@
+"""`leopard nano`: train the small model that comes with the package, from nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from leopard.errors import ConfigError
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the application."""
+    app.command("nano")(nano)
+
+
+def nano(
+    folder: Annotated[Path, typer.Argument(help="Where checkpoints and the model are kept.")],
+    stage: Annotated[
+        list[str] | None,
+        typer.Option(help="Only these stages; all in order by default. See the help above."),
+    ] = None,
+    share: Annotated[
+        float, typer.Option(help="Share of the steps of each stage, for trials.", min=0.0, max=1.0)
+    ] = 1.0,
+    threads: Annotated[
+        int, typer.Option(help="Cores for learning; pages are made by one more process.", min=1)
+    ] = 1,
+) -> None:
+    """Train the small model from nothing, for hours on a CPU, or go on where it stopped.
+
+    Stages: reader, finding, asking, pages, seeing, looking, model. The first stands alone, so it
+    may run beside the three after it in a process of its own. Every stage writes a checkpoint every
+    few minutes and goes on from it; the result is the folder `model`.
+    """
+    try:
+        from leopard.training.nano.recipe import STAGES, run_stage
+    except ImportError as error:
+        raise ConfigError(f"training needs {error.name}: pip install 'leopard[dev]'") from error
+    from leopard.cli._nano_pages import ReadingPages
+
+    unknown = [name for name in stage or () if name not in STAGES]
+    if unknown:
+        raise ConfigError(f"stage {unknown[0]!r} is unknown; use one of {', '.join(STAGES)}")
+    import torch
+
+    torch.set_num_threads(threads)
+    for name in stage or STAGES:
+        typer.echo(f"stage {name}", err=True)
+        run_stage(name, ReadingPages(), folder, _say, share=share)
+    typer.echo(f"done: {folder}")
+
+
+def _say(stage: str, figures: dict[str, float]) -> None:
+    line = "  ".join(f"{name} {value:g}" for name, value in figures.items())
+    typer.echo(f"{stage}: {line}", err=True)

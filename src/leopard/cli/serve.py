@@ -1,0 +1,232 @@
+"""`leopard serve`: the OpenAI-compatible server with the page; `leopard serve-key`: its keys."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from leopard.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from leopard.inference.leopard import Leopard
+    from leopard.processor.settings import ProcessorSettings
+    from leopard.schema.geometry import ImageSize
+    from leopard.serving.keys import ApiKeys
+    from leopard.serving.planning import Planner, PromptPlan
+    from leopard.serving.service import ServedModel
+    from leopard.serving.settings import ServingSettings
+
+FAKE = "fake"
+KEY_VARIABLE = "LEOPARD_API_KEY"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the application."""
+    app.command("serve")(serve)
+    app.command("serve-key", no_args_is_help=True)(serve_key)
+
+
+def serve(
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="Model folder, hub name or shipped model; 'fake' answers without a model. "
+            "Default: the shipped one."
+        ),
+    ] = None,
+    host: Annotated[
+        str | None, typer.Option(help="Address to listen on. Default: this machine only.")
+    ] = None,
+    port: Annotated[int | None, typer.Option(help="Port; 0 takes a free one. [8000]")] = None,
+    key_file: Annotated[
+        Path | None, typer.Option(help="API keys, made with leopard serve-key.")
+    ] = None,
+    without_keys: Annotated[
+        bool, typer.Option("--without-keys", help="Let other machines in without a key.")
+    ] = False,
+    host_name: Annotated[
+        list[str] | None,
+        typer.Option(help="Name that clients call the server by; may be repeated."),
+    ] = None,
+    fetch_host: Annotated[
+        list[str] | None,
+        typer.Option(help="Host whose image addresses may be fetched; may be repeated."),
+    ] = None,
+    office_files: Annotated[
+        bool, typer.Option("--office-files", help="Read office and HTML files, too.")
+    ] = False,
+    log_content: Annotated[
+        bool, typer.Option("--log-content", help="Put questions and answers into the log.")
+    ] = False,
+    config: Annotated[
+        Path | None, typer.Option(help="TOML file with settings of the server.")
+    ] = None,
+    override: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="One setting, such as max_queue=10; may be repeated."),
+    ] = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Most requests answered at once.")] = 8,
+    policy: Annotated[
+        str | None, typer.Option(help="How the tile budget is shared: published or fill.")
+    ] = None,
+    max_crops: Annotated[
+        int | None, typer.Option(min=1, help="Most crops, thumbnails and tiles.")
+    ] = None,
+    on_too_many: Annotated[
+        str | None, typer.Option(help="With more pages than crops: error, first or uniform.")
+    ] = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda or mps.")] = None,
+) -> None:
+    """Serve a model over HTTP: the OpenAI interface below /v1, and a page for people at /."""
+    _require_extra()
+    from leopard.serving.app import build_app
+    from leopard.serving.run import serve as run_server
+
+    named = {
+        "host": host,
+        "port": port,
+        "host_names": host_name or None,
+        "fetch_hosts": fetch_host or None,
+        "office_files": office_files or None,
+        "log_content": log_content or None,
+    }
+    settings = _settings(config, override or [], named)
+    keys = _keys(key_file)
+    if not settings.is_loopback and not len(keys) and not without_keys:
+        raise ConfigError(
+            f"{settings.host} can be reached from other machines and there are no API keys; make "
+            "one with: leopard serve-key keys.txt NAME, and give --key-file keys.txt, or give "
+            "--without-keys if a proxy in front asks for keys"
+        )
+    _log_to_stderr()
+    processor = {"policy": policy, "max_crops": max_crops, "on_too_many_images": on_too_many}
+    served = _served_model(model, device, batch_size, processor)
+    name = served.generator.name
+
+    def say(address: str) -> None:
+        typer.echo(f"leopard: serving {name} at {address} (Ctrl-C stops it)", err=True)
+
+    run_server(build_app(served, settings, keys), settings, on_ready=say)
+
+
+def serve_key(
+    file: Annotated[Path, typer.Argument(help="Key file to add to; made if there is none.")],
+    name: Annotated[str, typer.Argument(help="Whose key it is.")],
+) -> None:
+    """Make an API key: it is printed once, and only its hash is kept."""
+    _require_extra()
+    from leopard.serving.keys import add_key
+
+    typer.echo(add_key(file, name))
+
+
+def _require_extra() -> None:
+    from importlib.util import find_spec
+
+    missing = [
+        package
+        for package in ("fastapi", "uvicorn", "python_multipart", "prometheus_client")
+        if find_spec(package) is None
+    ]
+    if missing:
+        raise ConfigError(f"serving needs {', '.join(missing)}; run: pip install 'leopard[serve]'")
+
+
+def _settings(config: Path | None, overrides: list[str], named: dict[str, Any]) -> ServingSettings:
+    from leopard.config import build, load
+    from leopard.serving.settings import ServingSettings
+
+    settings = load(ServingSettings, config, overrides)
+    given = {name: value for name, value in named.items() if value is not None}
+    return build(ServingSettings, {**settings.model_dump(), **given}, origin="serve")
+
+
+def _keys(path: Path | None) -> ApiKeys:
+    from leopard.serving.keys import ApiKeys, hash_key
+
+    if path is not None:
+        return ApiKeys.load(path)
+    key = os.environ.get(KEY_VARIABLE)
+    return ApiKeys({"environment": hash_key(key)} if key else {})
+
+
+def _log_to_stderr() -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    log = logging.getLogger("leopard.serving")
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+
+
+def _served_model(
+    model: str | None, device: str | None, batch_size: int, processor: dict[str, Any]
+) -> ServedModel:
+    from leopard.serving.service import ServedModel
+
+    if model == FAKE:
+        from leopard.config import build
+        from leopard.documents import LoadOptions
+        from leopard.inference.fake import FakeGenerator
+        from leopard.processor.settings import ProcessorSettings
+
+        given = {name: value for name, value in processor.items() if value is not None}
+        settings = build(ProcessorSettings, given, origin="serve")
+        return ServedModel(
+            generator=FakeGenerator(capacity=batch_size),
+            load_options=LoadOptions(
+                crop_size=settings.crop_size,
+                max_crops=settings.max_crops,
+                max_tiles_per_page=settings.max_tiles_per_image,
+            ),
+            planner=_planner(settings),
+        )
+    from leopard.inference.engine import EngineOptions
+    from leopard.inference.leopard import Leopard
+
+    leopard = Leopard.from_pretrained(
+        model,
+        device=device,
+        options=EngineOptions(max_batch_size=batch_size),
+        processor_settings=processor,
+    )
+    return ServedModel(
+        generator=leopard.generator,
+        load_options=leopard.load_options(),
+        planner=_planner_of(leopard),
+    )
+
+
+def _planner_of(leopard: Leopard) -> Planner:
+    from leopard.serving.planning import PromptPlan
+
+    config = leopard.model.config
+    if config.model_type != "leopard_idefics2":
+        return _planner(leopard.processor.settings)
+    tokens = config.perceiver_config.resampler_n_latents
+    return lambda sizes: PromptPlan(None, range(len(sizes)), tokens)
+
+
+def _planner(settings: ProcessorSettings) -> Planner:
+    """What pages become under settings."""
+    from leopard.processor.crops import plan_crops
+    from leopard.processor.limits import kept_images
+    from leopard.serving.planning import PromptPlan
+
+    def plan(sizes: Sequence[ImageSize]) -> PromptPlan:
+        kept = kept_images(len(sizes), settings)
+        crops = plan_crops(
+            [sizes[index] for index in kept],
+            geometry=settings.geometry,
+            max_crops=settings.max_crops,
+            policy=settings.policy,
+        )
+        return PromptPlan(crops, kept)
+
+    return plan

@@ -1,0 +1,74 @@
+"""ChartQA: charts with questions by people and by machine.
+
+Layout (vis-nlp/ChartQA): `train/train_human.json` and `train/train_augmented.json`, lists of
+`{imgname, query, label}`, pictures `train/png/<imgname>`. Put together to 2 images.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from leopard.curation.converters.drafts import Draft, whole
+from leopard.curation.converters.fields import grouped, plain_qa, text, texts
+from leopard.curation.converters.local_copy import Record
+from leopard.curation.converters.source import Converter, Reading
+from leopard.curation.imports import BadRecordError
+
+
+def records(reading: Reading) -> Iterator[Record]:
+    """Charts with their questions, of both halves where both are there."""
+    split = reading.split
+    reading.copy.find(f"{split}_human.json", f"{split}_augmented.json")
+    rows = [
+        {**row, "_half": half}
+        for half in ("human", "augmented")
+        for name in reading.copy.matching(f"{split}_{half}.json")
+        for row in reading.copy.json(name)
+    ]
+    for name, questions in grouped(rows, "imgname"):
+        yield {"imgname": name, "questions": questions}
+
+
+def drafts(record: Record, reading: Reading) -> Iterator[Draft]:
+    """All questions about one chart."""
+    name = text(record, "imgname")
+    picture = reading.copy.picture(f"{reading.split}/png/{name}", f"png/{name}", name)
+    qa = []
+    for question in record["questions"]:
+        label = question.get("label")
+        answer = ", ".join(texts(label))
+        try:
+            qa.append(
+                plain_qa(
+                    text(question, "query"),
+                    [answer],
+                    family=question["_half"],
+                    evidence=(whole(0),),
+                )
+            )
+        except BadRecordError as error:
+            reading.reject(str(error))
+    yield Draft(
+        id=name.rsplit(".", 1)[0],
+        doc_id=name.rsplit(".", 1)[0],
+        pictures=(picture,),
+        qa=tuple(qa),
+        split=reading.split,
+    )
+
+
+CONVERTER = Converter(
+    name="chartqa",
+    title="ChartQA",
+    domain="chart",
+    records=records,
+    drafts=drafts,
+    licence="GPL-3.0-only",
+    terms="Charts belong to their sites.",
+    citation="Masry et al., ChartQA: A Benchmark for Question Answering about Charts with Visual "
+    "and Logical Reasoning, Findings of ACL 2022",
+    where="github.com/vis-nlp/ChartQA.",
+    expects="train/train_human.json, train/train_augmented.json and train/png/*.png",
+    paper_samples=32_000,
+    assemble=(2, 2),
+)
