@@ -1,11 +1,9 @@
+import contextlib
 import importlib.util
 import json
-import re
+import logging
 import signal
 import socket
-import subprocess
-import sys
-import threading
 
 import httpx
 import pytest
@@ -13,6 +11,7 @@ from typer.testing import CliRunner
 
 from leopard.cli.main import build_app
 from leopard.serving.keys import hash_key
+from tests.serving.live import in_its_own_process
 
 
 def serve(*args):
@@ -47,6 +46,7 @@ def test_port_in_use_is_said():
         result = serve("--model", "fake", "--port", port)
     assert result.exit_code == 2
     assert f"127.0.0.1:{port} cannot be listened on" in result.stderr
+    assert logging.getLogger("leopard.serving").handlers == []
 
 
 def test_missing_extra_is_said_with_the_command(monkeypatch):
@@ -76,29 +76,14 @@ def test_keys_are_printed_once_and_kept_as_hashes(tmp_path):
 @pytest.fixture
 def run(tmp_path):
     """Starts `leopard serve` and gives its address."""
-    started = []
+    with contextlib.ExitStack() as servers:
 
-    def start(*args, **environment):
-        process = subprocess.Popen(
-            [sys.executable, "-m", "leopard.cli.main", "serve", "--port", "0", *map(str, args)],
-            cwd=tmp_path,
-            stderr=subprocess.PIPE,
-            text=True,
-            env={"PATH": "/usr/bin:/bin", **environment},
-        )
-        started.append(process)
-        line = process.stderr.readline()
-        found = re.search(r"serving (\S+) at (http://\S+) ", line)
-        assert found, line + process.stderr.read()
-        lines = []
-        reader = threading.Thread(target=lambda: lines.extend(process.stderr), daemon=True)
-        reader.start()
-        return process, found[1], found[2], lines, reader
+        def start(*args, **environment):
+            server = in_its_own_process(*args, folder=tmp_path, **environment)
+            found = servers.enter_context(server)
+            return found.process, found.name, found.url, found.lines, found.reader
 
-    yield start
-    for process in started:
-        process.kill()
-        process.wait(10)
+        yield start
 
 
 def test_model_is_served_with_its_pages_and_ends_gracefully(run, tiny_model_folder, tmp_path):

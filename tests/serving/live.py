@@ -4,10 +4,14 @@ import asyncio
 import base64
 import contextlib
 import io
+import re
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -73,6 +77,41 @@ def live(model: ServedModel | None = None, *, keys: ApiKeys | None = None, **set
         thread.join(60)
         bound.close()
         assert not thread.is_alive()
+
+
+@dataclass
+class Separate:
+    """A running `leopard serve`; `lines` fills with what it logs after its first line."""
+
+    process: subprocess.Popen[str]
+    name: str
+    url: str
+    lines: list[str]
+    reader: threading.Thread
+
+
+@contextlib.contextmanager
+def in_its_own_process(*args: object, folder: Path | None = None, **environment: str):
+    """Run `leopard serve` on a free port within a `with` block."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "leopard.cli.main", "serve", "--port", "0", *map(str, args)],
+        cwd=folder,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={"PATH": "/usr/bin:/bin", **environment},
+    )
+    try:
+        assert process.stderr is not None
+        line = process.stderr.readline()
+        found = re.search(r"serving (\S+) at (http://\S+) ", line)
+        assert found, line + process.stderr.read()
+        lines: list[str] = []
+        reader = threading.Thread(target=lambda: lines.extend(process.stderr), daemon=True)
+        reader.start()
+        yield Separate(process, found[1], found[2], lines, reader)
+    finally:
+        process.kill()
+        process.wait(10)
 
 
 def question(text: str = "What?", *parts: dict[str, Any], **fields: Any) -> dict[str, Any]:

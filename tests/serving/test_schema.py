@@ -17,7 +17,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from leopard.serving.app import build_app
-from tests.serving.live import fake_model, live
+from tests.serving.live import fake_model, in_its_own_process
 
 CHECKS = [
     not_a_server_error,
@@ -31,9 +31,14 @@ CHECKS = [
 
 
 @pytest.fixture(scope="module")
-def server():
-    with live(receive_timeout_s=600) as running:
-        yield running
+def url():
+    """A server in a process of its own.
+
+    hypothesis reads source code with `ast.parse`, which in Python 3.11 fails when another thread
+    of the process parses at the same time, as every traceback that a logger prints does.
+    """
+    with in_its_own_process("--model", "fake", "--set", "receive_timeout_s=600") as server:
+        yield server.url
 
 
 schema = schemathesis.openapi.from_dict(build_app(fake_model()).openapi())
@@ -41,17 +46,17 @@ schema = schemathesis.openapi.from_dict(build_app(fake_model()).openapi())
 
 @schema.parametrize()
 @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
-def test_server_keeps_to_its_openapi(case, server):
-    case.call_and_validate(base_url=server.url, checks=CHECKS)
+def test_server_keeps_to_its_openapi(case, url):
+    case.call_and_validate(base_url=url, checks=CHECKS)
 
 
 @schema.include(path="/v1/chat/completions", method="POST").parametrize()
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
-def test_any_conversation_with_the_model_is_answered_or_refused(case, server):
+def test_any_conversation_with_the_model_is_answered_or_refused(case, url):
     if isinstance(case.body, dict):
         case.body["model"] = "fake"
     case.call_and_validate(
-        base_url=server.url,
+        base_url=url,
         checks=[check for check in CHECKS if check is not negative_data_rejection],
     )
 

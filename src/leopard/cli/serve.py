@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import sys
@@ -13,7 +14,7 @@ import typer
 from leopard.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from leopard.inference.leopard import Leopard
     from leopard.processor.settings import ProcessorSettings
@@ -105,7 +106,6 @@ def serve(
             "one with: leopard serve-key keys.txt NAME, and give --key-file keys.txt, or give "
             "--without-keys if a proxy in front asks for keys"
         )
-    _log_to_stderr()
     processor = {"policy": policy, "max_crops": max_crops, "on_too_many_images": on_too_many}
     served = _served_model(model, device, batch_size, processor)
     name = served.generator.name
@@ -113,7 +113,8 @@ def serve(
     def say(address: str) -> None:
         typer.echo(f"leopard: serving {name} at {address} (Ctrl-C stops it)", err=True)
 
-    run_server(build_app(served, settings, keys), settings, on_ready=say)
+    with _log_to_stderr():
+        run_server(build_app(served, settings, keys), settings, on_ready=say)
 
 
 def serve_key(
@@ -157,12 +158,20 @@ def _keys(path: Path | None) -> ApiKeys:
     return ApiKeys({"environment": hash_key(key)} if key else {})
 
 
-def _log_to_stderr() -> None:
+@contextlib.contextmanager
+def _log_to_stderr() -> Iterator[None]:
+    """Show the server's log while it runs; what calls this later finds logging as it was."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     log = logging.getLogger("leopard.serving")
+    level = log.level
     log.addHandler(handler)
     log.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        log.setLevel(level)
 
 
 def _served_model(
