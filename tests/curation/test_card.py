@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from functools import partial
 from pathlib import Path
 
@@ -61,7 +62,8 @@ def test_the_viewer_is_one_file_that_loads_nothing(folder: Path, tmp_path: Path)
     assert write_page(pixel_samples(folder), path, "A <set>") == 14
     page = path.read_text()
     assert "A &lt;set&gt;" in page
-    assert "http" not in page.replace("http://www.w3.org", "")
+    plain = re.sub(r"(?<=data:image/jpeg;base64,)[A-Za-z0-9+/=]+", "", page)
+    assert "http" not in plain.replace("http://www.w3.org", "")
     assert page.count('class="box"') >= 14
 
 

@@ -36,7 +36,8 @@ TRAIN_FONTS = (
     "Nimbus Sans",
     "C059",
 )
-HELD_OUT_FONTS = ("Tinos", "Arimo", "FreeSans", "FreeSerif", "URW Bookman", "TeX Gyre Adventor")
+HELD_OUT_FONTS = ("Tinos", "Arimo", "FreeSans", "FreeSerif", "URW Bookman", "TeX Gyre Adventor",
+                  "Hanken Grotesk", "Manrope")  # fmt: skip
 
 PAPERS = ("white",) * 3 + ("luma(250)", 'rgb("#fffdf2")', 'rgb("#f2f7ff")')
 INKS = ("black",) * 3 + ("luma(40)", 'rgb("#1a2a4a")')

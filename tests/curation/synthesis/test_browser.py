@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -34,7 +35,10 @@ from leopard.errors import ConfigError
 from tests.curation.synthesis.test_samples import changed
 
 pytest.importorskip("typst")
-needs_browser = pytest.mark.skipif(browser() is None, reason="no browser on this computer")
+needs_browser = pytest.mark.skipif(
+    browser() is None,
+    reason="web pages are not tested here: no chromium, and none named in LEOPARD_BROWSER",
+)
 NASTY = ("<b>&amp;</b>", 'say "no"', "-5", "A--17.x", "50 % & more", "über Köln", "x" * 60)
 
 
@@ -60,6 +64,15 @@ def test_marked_texts_are_printed_as_they_are() -> None:
     for index, text in enumerate(NASTY):
         assert page.marks[f"f0.{index}"].text == text
     assert page.num_clashes == 0
+
+
+@needs_browser
+@pytest.mark.parametrize("family", ["Lato", "Caladea", "Hanken Grotesk", "Manrope"])
+def test_pages_are_set_in_the_fonts_of_the_other_typesetter(family: str) -> None:
+    style = f"section {{width: 300pt; font: 12pt '{family}'}}"
+    (pdf,) = needed_browser().print([WebDocument(style, ("<p>words</p>",))])
+    name = family.replace(" ", "").encode()
+    assert re.findall(rb"/FontName/(?:[A-Z]{6}\+)?([A-Za-z]+)", pdf) == [name]
 
 
 @needs_browser

@@ -42,7 +42,7 @@ def test_there_are_at_least_twelve_kinds() -> None:
 @pytest.mark.parametrize("kind", CHART_KINDS)
 def test_every_value_and_name_is_printed_under_its_mark(kind: str) -> None:
     rng = stream("chart", kind)
-    theme = draw_theme(rng, printer().available(TRAIN_FONTS[:1]), 10, 460)
+    theme = draw_theme(rng, printer().available(TRAIN_FONTS)[:1], 10, 460)
     chart = table(1 if kind in SINGLE else 2)
     painter = ChartPainter(chart, theme, Locale(), rng, 400)
     ({**SINGLE, **MULTIPLE})[kind](painter)
@@ -61,7 +61,7 @@ def test_every_value_and_name_is_printed_under_its_mark(kind: str) -> None:
 
 def test_bars_are_as_long_as_their_values() -> None:
     rng = stream("bars")
-    theme = draw_theme(rng, printer().available(TRAIN_FONTS[:1]), 10, 460)
+    theme = draw_theme(rng, printer().available(TRAIN_FONTS)[:1], 10, 460)
     painter = ChartPainter(table(1), theme, Locale(), rng, 400)
     SINGLE["bar"](painter)
     widths = [
@@ -83,6 +83,6 @@ def test_tables_of_mixed_or_negative_values_are_no_charts() -> None:
 
 def test_names_that_cannot_fit_give_no_chart_rather_than_a_clash() -> None:
     rng = stream("long")
-    theme = draw_theme(rng, printer().available(TRAIN_FONTS[:1]), 10, 460)
+    theme = draw_theme(rng, printer().available(TRAIN_FONTS)[:1], 10, 460)
     long = replace(table(2), keys=tuple(Value("text", f"{i}" * 60) for i in range(4)))
     assert draw_chart(long, theme, Locale(), rng, 200) is None

@@ -23,6 +23,7 @@ from pathlib import Path
 
 import pypdfium2 as pdfium
 
+from leopard.curation.synthesis.fonts import fontconfig
 from leopard.curation.synthesis.settings import SynthSettings
 from leopard.errors import ConfigError
 
@@ -50,7 +51,10 @@ document.head.appendChild(document.createElement("style")).textContent = css;
 _FIT_HASH = base64.b64encode(hashlib.sha256(_FIT.encode()).digest()).decode()
 _POLICY = f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{_FIT_HASH}'"
 """Pages load nothing, and run no script but ours."""
-_RESET = "* {box-sizing: border-box} body {margin: 0} section {display: flow-root}"
+# Browsers print gaps for blanks; where kerning narrows one it could not be told from no blank.
+_RESET = (
+    "* {box-sizing: border-box} body {margin: 0; word-spacing: .06em} section {display: flow-root}"
+)
 _DATE = re.compile(rb"(?<=/CreationDate\(D:)\d{14}")
 _ID = re.compile(rb"/ID\[<[0-9A-F]*><[0-9A-F]*>\]")
 
@@ -84,19 +88,12 @@ class Browser:
         return " ".join(asked.stdout.split()[:2])
 
     @cached_property
-    def families(self) -> frozenset[str]:
-        """Font families that the browser finds."""
-        try:
-            listed = subprocess.run(
-                ["fc-list", ":", "family"], capture_output=True, text=True, timeout=60, check=True
-            )
-        except (OSError, subprocess.SubprocessError) as error:
-            raise ConfigError(
-                "the fonts of the browser cannot be listed; install fontconfig, "
-                "or set web_renderer=typst"
-            ) from error
-        names = listed.stdout.replace("\n", ",").split(",")
-        return frozenset(name.strip() for name in names if name.strip())
+    def fonts(self) -> tempfile.TemporaryDirectory[str]:
+        """Folder with `fonts.conf`, which shows the browser the fonts of the other typesetter."""
+        folder = tempfile.TemporaryDirectory(prefix="leopard-fonts-")
+        path = Path(folder.name)
+        (path / "fonts.conf").write_text(fontconfig(path / "cache"), encoding="utf-8")
+        return folder
 
     def print(self, documents: Sequence[WebDocument]) -> list[bytes]:
         """One PDF per document, a page per part; more pages where a part runs over.
@@ -146,7 +143,9 @@ class Browser:
             command.insert(1, "--no-sandbox")  # its sandbox refuses to start as root
         process = subprocess.Popen(
             command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-            start_new_session=True, env={**os.environ, "HOME": str(folder)},
+            start_new_session=True,
+            env={**os.environ, "HOME": str(folder),
+                 "FONTCONFIG_FILE": f"{self.fonts.name}/fonts.conf"},
         )  # fmt: skip
         try:
             _, said = process.communicate(timeout=TIMEOUT)

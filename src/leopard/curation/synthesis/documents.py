@@ -25,7 +25,6 @@ from leopard.curation.synthesis.theme import Theme, draw_theme
 from leopard.curation.synthesis.values import draw_locale
 from leopard.curation.synthesis.views import compose, typst_source
 from leopard.curation.synthesis.web_views import WebDrawing, WebPainter
-from leopard.errors import ConfigError
 
 X_HEIGHT = 0.47
 """Height of a lower-case x as a share of the font size, a low value among text fonts."""
@@ -160,23 +159,11 @@ def draw_blueprint(
     )
     facts = draw_facts(rng, domain, locale, amounts, view)
     view = _draw_view(rng, facts, page_format)
-    fonts = _fonts(settings.held_out_fonts if held_out else settings.fonts, renderer)
+    fonts = printer().available(
+        settings.held_out_fonts if held_out else settings.fonts, in_files=renderer != "typst"
+    )
     theme = draw_theme(rng, fonts, page_format.size, page_format.width)
     return Blueprint(facts, theme, page_format, view, held_out, rng.getrandbits(64), renderer)
-
-
-def _fonts(wanted: tuple[str, ...], renderer: str) -> tuple[str, ...]:
-    """Those fonts that the renderer has."""
-    if renderer == "typst":
-        return printer().available(wanted)
-    families = needed_browser().families
-    found = tuple(font for font in wanted if font in families)
-    if not found:
-        raise ConfigError(
-            f"the browser has none of the fonts {', '.join(dict.fromkeys(wanted))}; "
-            "install fonts-liberation2, or set web_renderer=typst"
-        )
-    return found
 
 
 def print_blueprint(blueprint: Blueprint) -> PrintedDocument:

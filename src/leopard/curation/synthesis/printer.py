@@ -10,22 +10,12 @@ import hashlib
 import os
 import re
 from collections.abc import Iterable
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
+from leopard.curation.synthesis.fonts import font_dirs
 from leopard.errors import ConfigError
-
-FONT_DIRS = ("/usr/share/fonts", "/usr/local/share/fonts", "/usr/share/texmf/fonts/opentype")
-"""Where font packages install; `LEOPARD_FONT_DIRS` (separated like PATH) replaces them."""
-
-
-def font_dirs() -> tuple[Path, ...]:
-    """The font folders that exist on this computer."""
-    named = os.environ.get("LEOPARD_FONT_DIRS")
-    wanted = named.split(os.pathsep) if named else FONT_DIRS
-    return tuple(Path(name) for name in wanted if Path(name).is_dir())
-
 
 _PROFILED = re.compile(rb"obj\n(?P<space>\[/ICCBased (?P<profile>\d+) 0 R\])\nendobj")
 
@@ -48,24 +38,39 @@ class Printer:
         self._compiler: Any = typst.Compiler(font_paths=self._fonts)
         self.families = frozenset(self._fonts.families())
 
-    def available(self, fonts: Iterable[str]) -> tuple[str, ...]:
+    def available(self, fonts: Iterable[str], *, in_files: bool = False) -> tuple[str, ...]:
         """Those of the fonts that this computer has, in order, repeats kept.
+
+        Args:
+            fonts: Families.
+            in_files: Leave out what is built into Typst, because another program is to use them.
 
         Raises:
             ConfigError: If it has none of them.
         """
         wanted = tuple(fonts)
-        found = tuple(font for font in wanted if font in self.families)
+        known = self.families_in_files if in_files else self.families
+        found = tuple(font for font in wanted if font in known)
         if not found:
             raise ConfigError(
-                f"none of the fonts {', '.join(dict.fromkeys(wanted))} is in {font_dirs()}; "
-                "install fonts-liberation2 or set LEOPARD_FONT_DIRS"
+                f"none of the fonts {', '.join(dict.fromkeys(wanted))} is in "
+                f"{', '.join(map(str, font_dirs()))}; "
+                "pip install 'leopard[curation]' brings some, or set LEOPARD_FONT_DIRS"
             )
         return found
 
     def font_paths(self, family: str) -> list[str]:
-        """Files of a font family; none for one that is built into Typst."""
-        return [font.path for font in self._fonts.fonts() if font.family == family and font.path]
+        """Files of a font family, one per face; none for one that is built into Typst."""
+        faces: dict[tuple[str, int, float], str | None] = {}
+        for font in self._fonts.fonts():
+            if font.family == family:  # of faces that are there twice, the first is set
+                faces.setdefault((font.style, font.weight, font.stretch), font.path)
+        return [path for path in faces.values() if path]
+
+    @cached_property
+    def families_in_files(self) -> frozenset[str]:
+        """Families that other programs can use as well."""
+        return frozenset(font.family for font in self._fonts.fonts() if font.path)
 
     def pdf(self, source: str) -> tuple[bytes, tuple[str, ...]]:
         """PDF bytes and the compiler's warnings."""
@@ -98,7 +103,7 @@ def printer() -> Printer:
 
 @cache
 def font_files_hash(family: str) -> str:
-    """A hash over the content of all files of a font family, 16 hex digits.
+    """A hash over the content of the files of a font family, 16 hex digits.
 
     Two computers that agree print alike; a family that is built into Typst hangs on its version.
     """

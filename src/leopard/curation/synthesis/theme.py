@@ -18,7 +18,7 @@ TRAIN_FONTS = (
 )  # fmt: skip
 """Common document fonts; some twice because documents use them more."""
 HELD_OUT_FONTS = ("Tinos", "Arimo", "Cousine", "FreeSans", "FreeSerif", "URW Bookman",
-                  "TeX Gyre Adventor", "TeX Gyre Bonum")  # fmt: skip
+                  "TeX Gyre Adventor", "TeX Gyre Bonum", "Hanken Grotesk", "Manrope")  # fmt: skip
 MONO_FONTS = ("Liberation Mono", "DejaVu Sans Mono")
 ACCENTS = ("#1f4e79", "#7a1f1f", "#1d6b45", "#5b2a86", "#333333", "#000000", "#b8541a", "#0b6e75",
            "#8a6d1a", "#2c3e8f", "#a3195b", "#3d5a2a", "#444a58", "#005f9e")  # fmt: skip
