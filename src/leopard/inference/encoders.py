@@ -264,15 +264,24 @@ class WholeImageEncoder:
 
 def stop_tokens(model: Any, encoder: RequestEncoder) -> frozenset[int]:
     """Ids that end an answer: those of the checkpoint's settings and of its tokenizer."""
-    stops: set[int] = set()
     settings = model.generation_config
-    for known in (
-        settings.eos_token_id if settings is not None else None,
-        model.config.text_config.eos_token_id,
-        encoder.tokenizer.eos_token_id,
-    ):
+    eos = settings.eos_token_id if settings is not None else None
+    return end_tokens(eos, model.config, encoder.tokenizer, encoder.end_of_turn)
+
+
+def end_tokens(eos: Any, config: Any, tokenizer: Any, end_of_turn: str) -> frozenset[int]:
+    """As `stop_tokens`, from their sources.
+
+    Args:
+        eos: One id, several, or None: those of the generation settings.
+        config: The model's configuration.
+        tokenizer: Tokenizer of the checkpoint.
+        end_of_turn: Text of the token that ends a turn.
+    """
+    stops: set[int] = set()
+    for known in (eos, config.text_config.eos_token_id, tokenizer.eos_token_id):
         stops.update(known if isinstance(known, Sequence) else [] if known is None else [known])
-    turn_end = encoder.tokenizer.convert_tokens_to_ids(encoder.end_of_turn)
-    if isinstance(turn_end, int) and turn_end != encoder.tokenizer.unk_token_id:
+    turn_end = tokenizer.convert_tokens_to_ids(end_of_turn)
+    if isinstance(turn_end, int) and turn_end != tokenizer.unk_token_id:
         stops.add(turn_end)
     return frozenset(stops)
