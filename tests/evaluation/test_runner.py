@@ -244,6 +244,18 @@ def test_too_many_images_are_told(tmp_path):
     assert "grid" not in record["images"][0]
 
 
+def test_batches_do_not_tear_documents_that_fit(data, tmp_path):
+    generator = ScriptedGenerator(by_content)
+    for size in (6, 3):
+        responder = ModelResponder(generator)
+        settings = RunSettings(batch_size=size)
+        run(
+            get_task("mpdocvqa"), data, Subject(responder=responder), tmp_path / str(size), settings
+        )
+    assert generator.calls[:5] == [4] * 5
+    assert generator.calls[5:] == [3, 1, 3, 1, 3, 1, 3, 1, 3, 1]
+
+
 def test_progress_and_counts(data, tmp_path):
     seen = []
     responder = ModelResponder(ScriptedGenerator(by_content))

@@ -170,17 +170,12 @@ class PageStream:
 
     def _choose_sizes(self) -> None:
         extents = [extent for opened in self._documents for _, extent in opened.pages]
-        options = self._options
-        tiles = tiles_per_drawn_page(
-            extents, crop_size=options.crop_size, max_crops=options.max_crops
-        )
-        if options.max_tiles_per_page is not None:
-            tiles = min(tiles, options.max_tiles_per_page)
+        sizes = iter(drawn_sizes(extents, self._options))
         for opened in self._documents:
             document = opened.document
-            for number, extent in opened.pages:
-                size = _page_size(extent, tiles, options)
-                self.infos.append(PageInfo(document.source, number, document.num_pages, size))
+            for number, _ in opened.pages:
+                info = PageInfo(document.source, number, document.num_pages, next(sizes))
+                self.infos.append(info)
 
     def _draw_all(self) -> Iterator[Page]:
         infos = iter(self.infos)
@@ -218,6 +213,19 @@ def _check_num_pages(wanted: int, so_far: int, document: Document, options: Load
         source=document.source,
         remedy=f"choose pages, for example 1-{limit}, or raise max_pages",
     )
+
+
+def drawn_sizes(extents: Sequence[PageExtent], options: LoadOptions) -> list[ImageSize]:
+    """Pixels of the pages of one request, in page order, as all loading chooses them.
+
+    Args:
+        extents: Sizes before drawing.
+        options: Resolution, limits, and what the encoder takes.
+    """
+    tiles = tiles_per_drawn_page(extents, crop_size=options.crop_size, max_crops=options.max_crops)
+    if options.max_tiles_per_page is not None:
+        tiles = min(tiles, options.max_tiles_per_page)
+    return [_page_size(extent, tiles, options) for extent in extents]
 
 
 def _page_size(extent: PageExtent, tiles: int, options: LoadOptions) -> ImageSize:

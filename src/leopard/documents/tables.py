@@ -1,4 +1,4 @@
-"""Tables and paragraphs drawn as page pictures, and HTML tables read into cells.
+"""Tables and paragraphs set as pages, pictures or PDF, and HTML tables read into cells.
 
 Typst does the typesetting; texts travel as data, so nothing in a cell is ever read as markup.
 Typst is imported on first use. Knows nothing of questions, benchmarks or PDF files.
@@ -136,7 +136,7 @@ def render_table(cells: Cells, *, style: TableStyle | None = None, title: str = 
         HelperMissingError: If Typst is not installed.
     """
     style = style or TableStyle()
-    return _draw([Table(cells, title)], style, height=None)[0]
+    return _set([Table(cells, title)], style, height=None)[1][0]
 
 
 def render_pages(blocks: Sequence[str | Table], *, style: TableStyle | None = None) -> list[Image]:
@@ -153,15 +153,36 @@ def render_pages(blocks: Sequence[str | Table], *, style: TableStyle | None = No
         DocumentFormatError: If a table has no cell, or there is no block.
         HelperMissingError: If Typst is not installed.
     """
-    style = style or TableStyle()
-    pages = _draw(blocks, style, height=None)
-    limit = style.max_height_pt * style.dpi / 72
-    if pages[0].height > limit:
-        pages = _draw(blocks, style, height=style.max_height_pt)
-    return pages
+    return _set_in_pages(blocks, style or TableStyle())[1]
 
 
-def _draw(blocks: Sequence[str | Table], style: TableStyle, *, height: float | None) -> list[Image]:
+def render_pdf(blocks: Sequence[str | Table], *, style: TableStyle | None = None) -> bytes:
+    """The pages of `render_pages` as a PDF file, to be drawn at any resolution.
+
+    Args:
+        blocks: Paragraphs as texts, and tables.
+        style: Look of the pages.
+
+    Raises:
+        DocumentFormatError: If a table has no cell, or there is no block.
+        HelperMissingError: If Typst is not installed.
+    """
+    data, _ = _set_in_pages(blocks, style or TableStyle())
+    return _compile(data, "pdf")[0]
+
+
+_Set = tuple[dict[str, Any], list["Image"]]
+"""What the template is given, and the pages that come of it."""
+
+
+def _set_in_pages(blocks: Sequence[str | Table], style: TableStyle) -> _Set:
+    data, pages = _set(blocks, style, height=None)
+    if pages[0].height > style.max_height_pt * style.dpi / 72:
+        return _set(blocks, style, height=style.max_height_pt)
+    return data, pages
+
+
+def _set(blocks: Sequence[str | Table], style: TableStyle, *, height: float | None) -> _Set:
     data: dict[str, Any] = {
         "width": None,
         "height": height,
@@ -177,26 +198,30 @@ def _draw(blocks: Sequence[str | Table], style: TableStyle, *, height: float | N
         raise _nothing("there is nothing to draw")
     if has_text or height is not None:
         data["width"] = style.max_width_pt
-    pages = _compile(data, style.dpi)
+    pages = _drawn(data, style.dpi)
     if data["width"] is None and pages[0].width > style.max_width_pt * style.dpi / 72:
-        pages = _compile({**data, "width": style.max_width_pt}, style.dpi)
-    return pages
+        data["width"] = style.max_width_pt
+        pages = _drawn(data, style.dpi)
+    return data, pages
 
 
-def _compile(data: dict[str, Any], dpi: float) -> list[Image]:
+def _drawn(data: dict[str, Any], dpi: float) -> list[Image]:
     import PIL.Image
 
+    files = _compile(data, "png", ppi=dpi)
+    return [PIL.Image.open(io.BytesIO(file)).convert("RGB") for file in files]
+
+
+def _compile(data: dict[str, Any], format_: str, **options: float) -> list[bytes]:
     typst = _typst()
+    inputs = {"data": json.dumps(data)}
     try:
-        made = typst.compile(
-            _TEMPLATE.encode(), format="png", ppi=dpi, sys_inputs={"data": json.dumps(data)}
-        )
+        made = typst.compile(_TEMPLATE.encode(), format=format_, sys_inputs=inputs, **options)
     except (RuntimeError, ValueError) as error:
         raise DocumentFormatError(
             f"Typst cannot draw it ({error})", source=SOURCE, remedy="check texts and spans"
         ) from error
-    files = made if isinstance(made, list) else [made]
-    return [PIL.Image.open(io.BytesIO(file)).convert("RGB") for file in files]
+    return made if isinstance(made, list) else [made]
 
 
 def _typst() -> Any:

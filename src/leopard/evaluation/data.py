@@ -12,12 +12,14 @@ import json
 import re
 import zipfile
 from collections.abc import Iterator
-from functools import cached_property
+from functools import cached_property, lru_cache, partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from leopard.documents.resolution import PageExtent, drawn_size
 from leopard.errors import EvaluationError
-from leopard.evaluation.samples import ImageSource
+from leopard.evaluation.samples import DrawnPage, ImageSource
+from leopard.schema.geometry import ImageSize
 
 Record = dict[str, Any]
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
@@ -201,33 +203,79 @@ class DataFolder:
 
 
 def _page_reader(data: DataFolder, name: str, index: int) -> Any:
-    return lambda: _draw_page(data.read(name), index)
+    def read() -> bytes:
+        content = data.read(name)
+        return draw_pdf_page(content, index, drawn_size(_extents(content)[index], PDF_DPI))
+
+    return read
 
 
 def _count_pages(content: bytes, name: str) -> int:
     import pypdfium2
 
     try:
-        document = pypdfium2.PdfDocument(content)
+        return len(_extents(content))
     except pypdfium2.PdfiumError as error:
         raise EvaluationError(f"{name}: cannot be opened as a PDF ({error})") from error
-    try:
-        return len(document)
-    finally:
-        document.close()
 
 
-def _draw_page(content: bytes, index: int) -> bytes:
+def _extents(pdf: bytes) -> list[PageExtent]:
+    """Sizes of all pages of a PDF, in points."""
     import pypdfium2
 
-    document = pypdfium2.PdfDocument(content)
-    try:
-        page = document[index]
-        image = page.render(scale=PDF_DPI / 72).to_pil().convert("RGB")
-        page.close()
-    finally:
-        document.close()
+    from leopard.documents.pdf import PDFIUM_LOCK
+
+    with PDFIUM_LOCK:
+        document = pypdfium2.PdfDocument(pdf)
+        try:
+            sizes = [document.get_page_size(index) for index in range(len(document))]
+        finally:
+            document.close()
+    return [PageExtent(width, height, is_vector=True) for width, height in sizes]
+
+
+def draw_pdf_page(pdf: bytes, index: int, size: ImageSize) -> bytes:
+    """One page of a PDF as a PNG file.
+
+    Args:
+        pdf: The PDF file.
+        index: Page, from 0.
+        size: Size of the picture.
+    """
+    import pypdfium2
+
+    from leopard.documents.pdf import PDFIUM_LOCK, draw_page
+
+    with PDFIUM_LOCK:
+        document = pypdfium2.PdfDocument(pdf)
+        try:
+            page = document[index]
+            image = draw_page(page, size)
+            page.close()
+        finally:
+            document.close()
     return png_bytes(image)
+
+
+# Several questions are asked about each document.
+_drawn_once = lru_cache(maxsize=64)(draw_pdf_page)
+
+
+def drawn_pages(pdf: bytes, label: str, *, dpi: float, first: int = 1) -> tuple[ImageSource, ...]:
+    """All pages of a PDF that we made ourselves, at the resolution that a model wants.
+
+    Args:
+        pdf: The PDF file.
+        label: Name of the document, for people.
+        dpi: Resolution where no model has a say, in pixels per inch.
+        first: Number of the first page, for people.
+    """
+    made = []
+    for index, extent in enumerate(_extents(pdf)):
+        page = DrawnPage(extent, partial(_drawn_once, pdf, index))
+        name = f"{label}, drawn page {first + index}"
+        made.append(ImageSource(name, partial(page.at, dpi), page))
+    return tuple(made)
 
 
 def png_bytes(image: Any) -> bytes:

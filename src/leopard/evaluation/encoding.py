@@ -1,4 +1,4 @@
-"""How a processor would turn the images of a sample into crops: for the records.
+"""How a processor would turn the images of a sample into crops, and how large it wants pages.
 
 Knows nothing of pixels or models.
 """
@@ -9,6 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from leopard.documents.loader import drawn_sizes
+from leopard.documents.options import LoadOptions
+from leopard.documents.resolution import PageExtent
 from leopard.errors import BudgetError
 from leopard.processor.crops import plan_crops
 from leopard.schema.geometry import CropGeometry, ImageSize
@@ -24,6 +27,15 @@ class Encoding:
     max_tiles_per_image: int | None = None
     layout: str = "published-inference"
     on_too_many_images: str = "error"
+
+    def drawn_sizes(self, extents: Sequence[PageExtent]) -> list[ImageSize]:
+        """Pixels at which the pages of a sample are drawn, as `Leopard.ask` draws them."""
+        options = LoadOptions(
+            crop_size=self.geometry.crop_size,
+            max_crops=self.max_crops,
+            max_tiles_per_page=self.max_tiles_per_image,
+        )
+        return drawn_sizes(extents, options)
 
     def describe(self, sizes: Sequence[ImageSize]) -> tuple[list[dict[str, Any]], int]:
         """Grid, tiles and visual tokens of each image, and how many images are left out."""

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from leopard.errors import ConfigError, LeopardError
 from leopard.evaluation.answers import PARSER, parse_answer
 from leopard.evaluation.cache import AnswerCache
+from leopard.evaluation.drawing import RESOLUTIONS, read_images
 from leopard.evaluation.encoding import Encoding
 from leopard.evaluation.generators.base import Prepared, Responder
 from leopard.evaluation.records import Record, RecordLog, read_records, write_manifest
@@ -46,6 +47,9 @@ class RunSettings:
     """Instruction after the question: `direct`, `cot` or `none`."""
     view: str = "full"
     """What of the images is shown; see `leopard.evaluation.views`."""
+    resolution: str = "model"
+    """How large pages without pixels of their own are drawn: as the `model` wants, where that is
+    known, or as the `data` set says."""
     ask_pages: bool = False
     """Whether to ask for the pages that hold the answer, for the evidence score."""
     max_new_tokens: int = 128
@@ -62,6 +66,10 @@ class RunSettings:
     def __post_init__(self) -> None:
         if self.view not in VIEWS:
             raise ConfigError(f"view {self.view!r} is unknown; use one of {', '.join(VIEWS)}")
+        if self.resolution not in RESOLUTIONS:
+            raise ConfigError(
+                f"resolution {self.resolution!r} is unknown; use one of {', '.join(RESOLUTIONS)}"
+            )
         if not 0 <= self.rank < self.world:
             raise ConfigError(f"rank {self.rank} of {self.world}: rank counts from 0 to world - 1")
         if self.batch_size < 1:
@@ -99,6 +107,8 @@ class Subject:
     """Answers of earlier runs by content."""
 
 
+_Numbered = tuple[int, EvalSample]
+"""A sample with its place in the task."""
 Progress = Callable[[int, int], None]
 """Called with samples done and samples in all of this worker."""
 
@@ -214,9 +224,9 @@ class _Worker:
         self._cache = subject.cache
         self._settings = settings
 
-    def records(self, todo: Sequence[tuple[int, EvalSample]]) -> Iterator[list[Record]]:
+    def records(self, todo: Sequence[_Numbered]) -> Iterator[list[Record]]:
         """Records batch by batch; images of the next batch are read while this one is asked."""
-        batches = list(_batches(_by_document(todo), self._settings.batch_size))
+        batches = list(_batches(todo, self._settings.batch_size))
         with ThreadPoolExecutor(max_workers=1) as reader:
             ahead: Future[list[_Item]] | None = None
             for number, batch in enumerate(batches):
@@ -225,7 +235,7 @@ class _Worker:
                 ahead = reader.submit(self._prepare, following) if following else None
                 yield self._answer(items)
 
-    def _prepare(self, batch: Sequence[tuple[int, EvalSample]]) -> list[_Item]:
+    def _prepare(self, batch: Sequence[_Numbered]) -> list[_Item]:
         # Equal pictures become one object, so that a model sees that they are the same.
         opened: dict[str, Image] = {}
         return [self._prepare_one(index, sample, opened) for index, sample in batch]
@@ -235,7 +245,7 @@ class _Worker:
         if sample.problem:
             return _Item(index, sample, None, 0, sample.problem)
         try:
-            contents = [image.read() for image in shown.images]
+            contents = read_images(shown.images, self._encoding, self._settings.resolution)
             hashes = [sha256(content) for content in contents]
             for image, content, name in zip(shown.images, contents, hashes, strict=True):
                 if name not in opened:
@@ -363,19 +373,26 @@ def _reason(error: BaseException) -> str:
     return text if isinstance(error, LeopardError) else f"{type(error).__name__}: {text}"
 
 
-def _by_document(todo: Iterable[tuple[int, EvalSample]]) -> list[tuple[int, EvalSample]]:
-    """The same samples, those of one document next to each other (its images are encoded once)."""
-    groups: dict[str, list[tuple[int, EvalSample]]] = {}
+def _by_document(todo: Iterable[_Numbered]) -> list[list[_Numbered]]:
+    """The samples of each document: its images are encoded and read once."""
+    groups: dict[str, list[_Numbered]] = {}
     for item in todo:
         groups.setdefault(item[1].doc_id, []).append(item)
-    return [item for group in groups.values() for item in group]
+    return list(groups.values())
 
 
-def _batches(
-    items: Sequence[tuple[int, EvalSample]], size: int
-) -> Iterator[Sequence[tuple[int, EvalSample]]]:
-    for start in range(0, len(items), size):
-        yield items[start : start + size]
+def _batches(todo: Iterable[_Numbered], size: int) -> Iterator[list[_Numbered]]:
+    """Batches of at most `size` samples; documents are not torn where they fit into one."""
+    batch: list[_Numbered] = []
+    for group in _by_document(todo):
+        for start in range(0, len(group), size):
+            part = group[start : start + size]
+            if len(batch) + len(part) > size:
+                yield batch
+                batch = []
+            batch += part
+    if batch:
+        yield batch
 
 
 def _pages(evidence: tuple[int, ...] | None) -> list[int] | None:

@@ -11,7 +11,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from leopard.documents.resolution import PageExtent, drawn_size
 from leopard.errors import EvaluationError
+from leopard.schema.geometry import ImageSize
 from leopard.schema.pixels import to_rgb
 
 if TYPE_CHECKING:
@@ -22,13 +24,29 @@ LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
 @dataclass(frozen=True, slots=True)
+class DrawnPage:
+    """A page that has no pixels of its own: it can be drawn at any size."""
+
+    extent: PageExtent
+    """Size in points."""
+    draw: Callable[[ImageSize], bytes]
+    """Gives the page at a size in pixels, encoded."""
+
+    def at(self, dpi: float) -> bytes:
+        """The page at a resolution, in pixels per inch."""
+        return self.draw(drawn_size(self.extent, dpi))
+
+
+@dataclass(frozen=True, slots=True)
 class ImageSource:
     """One image that has not been read yet."""
 
     label: str
     """Name for people: file or page."""
     read: Callable[[], bytes]
-    """Gives the encoded picture (PNG, JPEG, WebP, ...)."""
+    """Gives the encoded picture (PNG, JPEG, WebP, ...), pages at the resolution of the data set."""
+    page: DrawnPage | None = None
+    """Set where the resolution is the model's affair, not the data set's."""
 
 
 def open_image(data: bytes, label: str) -> Image:

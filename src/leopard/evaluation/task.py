@@ -27,7 +27,7 @@ class Outcome:
 
 Scorer = Callable[[EvalSample, Answer], Outcome]
 Scored = Mapping[str, object]
-"""A record of a run: at least `id`, `source`, `doc_id` and `scores`."""
+"""A record of a run: at least `id`, `source`, `doc_id`, `answer_type`, `parsed` and `scores`."""
 Headline = Callable[[Sequence[Scored], str], float]
 
 # What a record of the wrong shape raises in the pure functions that read it.

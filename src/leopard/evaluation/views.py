@@ -10,10 +10,12 @@ import hashlib
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import lru_cache
 
 from leopard.errors import EvaluationError
 from leopard.evaluation.data import png_bytes
-from leopard.evaluation.samples import EvalSample, ImageSource, open_image
+from leopard.evaluation.samples import DrawnPage, EvalSample, ImageSource, open_image
+from leopard.schema.geometry import ImageSize
 
 _TAG = "<image>"
 
@@ -75,12 +77,18 @@ def blind(sample: EvalSample) -> EvalSample:
 
 def _white(image: ImageSource) -> ImageSource:
     def read() -> bytes:
-        import PIL.Image
-
         picture = open_image(image.read(), image.label)
-        return png_bytes(PIL.Image.new("RGB", picture.size, "white"))
+        return _white_png(ImageSize(picture.width, picture.height))
 
-    return ImageSource(f"{image.label} (blank)", read)
+    page = image.page and DrawnPage(image.page.extent, _white_png)
+    return ImageSource(f"{image.label} (blank)", read, page)
+
+
+@lru_cache(maxsize=64)
+def _white_png(size: ImageSize) -> bytes:
+    import PIL.Image
+
+    return png_bytes(PIL.Image.new("RGB", (size.width, size.height), "white"))
 
 
 VIEWS: dict[str, Callable[[EvalSample], EvalSample]] = {

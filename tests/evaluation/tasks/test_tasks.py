@@ -48,6 +48,7 @@ def run(task, samples, respond):
                 "id": sample.id,
                 "doc_id": sample.doc_id,
                 "source": sample.source,
+                "answer_type": sample.answer_type,
                 "answers": list(sample.answers),
                 "parsed": answer.text,
                 "scores": {name: outcome.value for name, outcome in outcomes.items()},

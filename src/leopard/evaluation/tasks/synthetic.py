@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import lru_cache, partial
 from pathlib import Path
 
+from leopard.documents.resolution import POINTS_PER_INCH, PageExtent
 from leopard.errors import EvaluationError
 from leopard.evaluation.answers import Answer
-from leopard.evaluation.data import DataFolder, Record, png_bytes
+from leopard.evaluation.data import DataFolder, Record, draw_pdf_page
 from leopard.evaluation.metrics import anls
-from leopard.evaluation.samples import LETTERS, EvalSample, ImageSource
+from leopard.evaluation.samples import LETTERS, DrawnPage, EvalSample, ImageSource
 from leopard.evaluation.scorers import (
     anls_rrc,
     by_type,
@@ -18,8 +20,9 @@ from leopard.evaluation.scorers import (
     leopard_accuracy,
     options_text,
 )
-from leopard.evaluation.task import Outcome, Task
-from leopard.schema.samples import PixelImage, QuestionAnswer, Sample, VectorPage
+from leopard.evaluation.task import Outcome, Scored, Task
+from leopard.schema.geometry import ImageSize
+from leopard.schema.samples import NOT_ANSWERABLE, PixelImage, QuestionAnswer, Sample, VectorPage
 from leopard.schema.shards import PdfTable, iter_samples, shard_paths
 
 _SAYS_NONE = ("unanswerable", "not answerable", "not given", "none", "n/a", "not stated")
@@ -47,19 +50,19 @@ def _image(image: PixelImage | VectorPage, shard: Path, label: str) -> ImageSour
     page = image
     if page.augment_seed is not None:
         raise EvaluationError("scan simulation is not drawn here; make the held-out set as pixels")
-    return ImageSource(label, lambda: _draw(page, shard))
+    to_points = POINTS_PER_INCH / page.dpi
+    drawn = DrawnPage(
+        PageExtent(page.width * to_points, page.height * to_points, is_vector=True),
+        partial(_draw, shard, page.pdf_ref, page.page - 1),
+    )
+    size = ImageSize(page.width, page.height)
+    return ImageSource(label, partial(drawn.draw, size), drawn)
 
 
-def _draw(page: VectorPage, shard: Path) -> bytes:
-    import pypdfium2
-
+@lru_cache(maxsize=64)
+def _draw(shard: Path, pdf_ref: str, index: int, size: ImageSize) -> bytes:
     table = _TABLES.setdefault(shard, PdfTable(shard))
-    document = pypdfium2.PdfDocument(table.read(page.pdf_ref))
-    try:
-        drawn = document[page.page - 1].render(scale=page.dpi / 72).to_pil().convert("RGB")
-        return png_bytes(drawn)
-    finally:
-        document.close()
+    return draw_pdf_page(table.read(pdf_ref), index, size)
 
 
 def sample(record: Record, data: DataFolder) -> EvalSample:  # noqa: ARG001 - the shard is enough
@@ -91,12 +94,24 @@ def sample(record: Record, data: DataFolder) -> EvalSample:  # noqa: ARG001 - th
     )
 
 
+def says_none(text: str, sample_answers: Sequence[str] = (NOT_ANSWERABLE,)) -> bool:
+    """Whether an answer says that the pages do not hold one."""
+    bare = text.lower().strip().rstrip(".")
+    return bare in _SAYS_NONE or bool(bare and anls.anls_rrc(sample_answers, bare, 0.8))
+
+
 def _anls(sample: EvalSample, answer: Answer) -> Outcome:
     if sample.answer_type != "unanswerable":
         return anls_rrc(sample, answer)
-    text = answer.text.lower().strip().rstrip(".")
-    said = text in _SAYS_NONE or bool(text and anls.anls_rrc(sample.answers, text, 0.8))
-    return Outcome(float(said), unparsed=not text)
+    said = says_none(answer.text, sample.answers)
+    return Outcome(float(said), unparsed=not answer.text.strip())
+
+
+def _tries(records: Sequence[Scored]) -> float:
+    """Share of the answerable questions that are not answered by "there is no answer"."""
+    asked = [record for record in records if record["answer_type"] != "unanswerable"]
+    tried = sum(not says_none(str(record["parsed"])) for record in asked)
+    return tried / len(asked) if asked else 1.0
 
 
 TASK = Task(
@@ -109,6 +124,7 @@ TASK = Task(
         "exact": by_type(choice(), exact),
         "leopard": leopard_accuracy,
     },
+    extras={"answerable not called unanswerable": _tries},
     where="Make it with `leopard curate`; Apache-2.0.",
     expects="shards (NAME.parquet) made by this package",
 )
