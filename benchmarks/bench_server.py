@@ -186,7 +186,7 @@ def answer_to(mark: str, width: int) -> str:
 
 def serve() -> None:
     """The server's process: prints its address, serves until told to stop."""
-    from leopard.cli.serve import _planner
+    from leopard.cli._served import tiles_planner
     from leopard.documents import LoadOptions
     from leopard.inference.fake import FakeGenerator, last_question
     from leopard.processor.settings import ProcessorSettings
@@ -203,7 +203,7 @@ def serve() -> None:
     model = ServedModel(
         generator=FakeGenerator(answer, name="load", capacity=32, step_s=0.002),
         load_options=LoadOptions(),
-        planner=_planner(ProcessorSettings()),
+        planner=tiles_planner(ProcessorSettings()),
     )
     settings = ServingSettings(port=0, max_queue=128)
     run_server(build_app(model, settings), settings, on_ready=lambda url: print(url, flush=True))

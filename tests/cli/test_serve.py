@@ -29,6 +29,9 @@ def serve(*args):
         (("--key-file", "gone.txt"), "gone.txt"),
         (("--model", "fake", "--policy", "nonsense"), "nonsense"),
         (("--config", "gone.toml"), "gone.toml"),
+        (("--engine", "nonsense"), "use torch or vllm"),
+        (("--tensor-parallel", "2"), "give --engine vllm"),
+        (("--engine", "vllm", "--device", "cpu"), "leave it out"),
     ],
 )
 def test_wrong_use_is_one_line(args, message, tmp_path, monkeypatch):
@@ -113,6 +116,16 @@ def test_model_is_served_with_its_pages_and_ends_gracefully(run, tiny_model_fold
     assert any("POST /v1/chat/completions 200" in line for line in lines)
 
 
+def test_missing_vllm_is_said_with_the_command(monkeypatch):
+    real = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: None if name == "vllm" else real(name)
+    )
+    result = serve("--engine", "vllm")
+    assert result.exit_code == 2
+    assert "pip install 'leopard[vllm]'" in result.stderr
+
+
 def test_interrupt_ends_without_a_traceback(run):
     process, _, url, lines, reader = run("--model", "fake")
     assert httpx.get(f"{url}/health").json()["status"] == "ok"
@@ -129,14 +142,14 @@ def test_key_of_the_environment_is_asked_for(run):
     assert [model["id"] for model in json.loads(answer.text)["data"]] == ["fake"]
 
 
-def test_idefics2_pages_have_visual_tokens_but_no_tiles(tmp_path):
-    from leopard import Leopard
-    from leopard.cli.serve import _planner_of
+def test_idefics2_pages_have_visual_tokens_but_no_tiles():
+    from leopard.cli._served import planner_of
+    from leopard.inference.loading import load_processor
     from leopard.schema.geometry import ImageSize
     from tests.parity.cases import VECTORS
 
-    leopard = Leopard.from_pretrained(VECTORS / "leopard_idefics2_tiny")
-    plan = _planner_of(leopard)([ImageSize(10, 20)] * 2)
+    processor = load_processor(str(VECTORS / "leopard_idefics2_tiny"))
+    plan = planner_of(processor)([ImageSize(10, 20)] * 2)
     assert plan.crops is None
     assert list(plan.kept) == [0, 1]
-    assert plan.tokens_per_page > 0
+    assert plan.tokens_per_page == 64

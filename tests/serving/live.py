@@ -16,7 +16,7 @@ from typing import Any
 
 import httpx
 
-from leopard.cli.serve import _planner
+from leopard.cli._served import tiles_planner
 from leopard.documents import LoadOptions
 from leopard.inference.fake import FakeGenerator
 from leopard.processor.settings import ProcessorSettings
@@ -53,7 +53,7 @@ def fake_model(answers: Any = None, *, settings: dict[str, Any] | None = None, *
     return ServedModel(
         generator=FakeGenerator(answers, **options),
         load_options=LoadOptions(max_crops=processor.max_crops, crop_size=processor.crop_size),
-        planner=_planner(processor),
+        planner=tiles_planner(processor),
     )
 
 

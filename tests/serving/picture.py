@@ -9,7 +9,7 @@ from pathlib import Path
 from playwright.sync_api import sync_playwright
 
 from leopard import Leopard
-from leopard.cli.serve import _planner_of
+from leopard.cli._served import planner_of
 from leopard.serving.service import ServedModel
 from tests.serving.live import live
 from tests.serving.test_page import CHROMIUM
@@ -25,7 +25,7 @@ def main(target: str) -> None:
     model = ServedModel(
         generator=leopard.generator,
         load_options=leopard.load_options(),
-        planner=_planner_of(leopard),
+        planner=planner_of(leopard.processor),
     )
     with live(model) as server, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])

@@ -4,7 +4,7 @@ import openai
 import pytest
 
 from leopard import Leopard
-from leopard.cli.serve import _planner_of
+from leopard.cli._served import planner_of
 from leopard.schema.generation import SamplingOptions
 from leopard.serving.service import ServedModel
 from tests.conftest import draw_page
@@ -21,7 +21,7 @@ def server(leopard):
     model = ServedModel(
         generator=leopard.generator,
         load_options=leopard.load_options(),
-        planner=_planner_of(leopard),
+        planner=planner_of(leopard.processor),
     )
     with live(model) as running:
         yield running

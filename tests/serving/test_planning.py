@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from leopard.cli.serve import _planner
+from leopard.cli._served import tiles_planner
 from leopard.processor.crops import plan_crops
 from leopard.processor.settings import ProcessorSettings
 from leopard.schema.geometry import ImageSize
@@ -32,7 +32,7 @@ def pages(count, size=(700, 900)):
 
 def test_view_agrees_with_the_plan():
     found = pages(3)
-    plan = _planner(ProcessorSettings())([page.size for page in found])
+    plan = tiles_planner(ProcessorSettings())([page.size for page in found])
     view = view_pages(found, plan)
     assert view.crops == plan.crops.num_crops
     assert view.visual_tokens == plan.crops.visual_tokens
@@ -43,7 +43,7 @@ def test_view_agrees_with_the_plan():
 def test_pages_left_out_are_shown_as_such():
     found = pages(5)
     settings = ProcessorSettings(max_crops=3, on_too_many_images="uniform")
-    view = view_pages(found, _planner(settings)([page.size for page in found]))
+    view = view_pages(found, tiles_planner(settings)([page.size for page in found]))
     assert [page.crops > 0 for page in view.pages] == [True, False, True, False, True]
     assert [page.share > 0 for page in view.pages] == [True, False, True, False, True]
 

@@ -11,20 +11,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from leopard.cli._served import ModelChoice, served_model
 from leopard.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
-    from leopard.inference.leopard import Leopard
-    from leopard.processor.settings import ProcessorSettings
-    from leopard.schema.geometry import ImageSize
     from leopard.serving.keys import ApiKeys
-    from leopard.serving.planning import Planner, PromptPlan
-    from leopard.serving.service import ServedModel
     from leopard.serving.settings import ServingSettings
 
-FAKE = "fake"
 KEY_VARIABLE = "LEOPARD_API_KEY"
 
 
@@ -84,6 +79,12 @@ def serve(
         str | None, typer.Option(help="With more pages than crops: error, first or uniform.")
     ] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda or mps.")] = None,
+    engine: Annotated[
+        str, typer.Option(help="What runs the model: torch or vllm (see docs/vllm.md).")
+    ] = "torch",
+    tensor_parallel: Annotated[
+        int, typer.Option(min=1, help="With vllm: GPUs that the model is spread over.")
+    ] = 1,
 ) -> None:
     """Serve a model over HTTP: the OpenAI interface below /v1, and a page for people at /."""
     _require_extra()
@@ -106,8 +107,20 @@ def serve(
             "one with: leopard serve-key keys.txt NAME, and give --key-file keys.txt, or give "
             "--without-keys if a proxy in front asks for keys"
         )
-    processor = {"policy": policy, "max_crops": max_crops, "on_too_many_images": on_too_many}
-    served = _served_model(model, device, batch_size, processor)
+    served = served_model(
+        ModelChoice(
+            model=model,
+            engine=engine,
+            device=device,
+            batch_size=batch_size,
+            tensor_parallel=tensor_parallel,
+            processor={
+                "policy": policy,
+                "max_crops": max_crops,
+                "on_too_many_images": on_too_many,
+            },
+        )
+    )
     name = served.generator.name
 
     def say(address: str) -> None:
@@ -172,70 +185,3 @@ def _log_to_stderr() -> Iterator[None]:
     finally:
         log.removeHandler(handler)
         log.setLevel(level)
-
-
-def _served_model(
-    model: str | None, device: str | None, batch_size: int, processor: dict[str, Any]
-) -> ServedModel:
-    from leopard.serving.service import ServedModel
-
-    if model == FAKE:
-        from leopard.config import build
-        from leopard.documents import LoadOptions
-        from leopard.inference.fake import FakeGenerator
-        from leopard.processor.settings import ProcessorSettings
-
-        given = {name: value for name, value in processor.items() if value is not None}
-        settings = build(ProcessorSettings, given, origin="serve")
-        return ServedModel(
-            generator=FakeGenerator(capacity=batch_size),
-            load_options=LoadOptions(
-                crop_size=settings.crop_size,
-                max_crops=settings.max_crops,
-                max_tiles_per_page=settings.max_tiles_per_image,
-            ),
-            planner=_planner(settings),
-        )
-    from leopard.inference.engine import EngineOptions
-    from leopard.inference.leopard import Leopard
-
-    leopard = Leopard.from_pretrained(
-        model,
-        device=device,
-        options=EngineOptions(max_batch_size=batch_size),
-        processor_settings=processor,
-    )
-    return ServedModel(
-        generator=leopard.generator,
-        load_options=leopard.load_options(),
-        planner=_planner_of(leopard),
-    )
-
-
-def _planner_of(leopard: Leopard) -> Planner:
-    from leopard.serving.planning import PromptPlan
-
-    config = leopard.model.config
-    if config.model_type != "leopard_idefics2":
-        return _planner(leopard.processor.settings)
-    tokens = config.perceiver_config.resampler_n_latents
-    return lambda sizes: PromptPlan(None, range(len(sizes)), tokens)
-
-
-def _planner(settings: ProcessorSettings) -> Planner:
-    """What pages become under settings."""
-    from leopard.processor.crops import plan_crops
-    from leopard.processor.limits import kept_images
-    from leopard.serving.planning import PromptPlan
-
-    def plan(sizes: Sequence[ImageSize]) -> PromptPlan:
-        kept = kept_images(len(sizes), settings)
-        crops = plan_crops(
-            [sizes[index] for index in kept],
-            geometry=settings.geometry,
-            max_crops=settings.max_crops,
-            policy=settings.policy,
-        )
-        return PromptPlan(crops, kept)
-
-    return plan

@@ -14,6 +14,7 @@ from leopard.documents import LoadedPages, LoadOptions, load_pages
 from leopard.errors import LeopardError, PromptError
 from leopard.inference.engine import EngineOptions, LocalGenerator, Row, VisualMemo
 from leopard.inference.loading import LoadSettings, load_generator
+from leopard.processor import LeopardProcessor
 from leopard.processor.prompt import IMAGE_TAG, instruction_for, message_from_text
 from leopard.schema.generation import GenerationRequest, SamplingOptions, Timings, Usage
 from leopard.schema.geometry import ImageSize
@@ -161,16 +162,7 @@ class Leopard:
 
     def load_options(self, *, pages: str | None = None, password: str | None = None) -> LoadOptions:
         """How documents are drawn so that this model's crops are filled and no more."""
-        common: dict[str, Any] = {"pages": pages or "", "password": password}
-        if self.model.config.model_type == "leopard_idefics2":
-            return LoadOptions(target_dpi=IDEFICS2_DPI, max_side_px=2 * IDEFICS2_SIDE, **common)
-        settings = self.processor.settings
-        return LoadOptions(
-            crop_size=settings.crop_size,
-            max_crops=settings.max_crops,
-            max_tiles_per_page=settings.max_tiles_per_image,
-            **common,
-        )
+        return page_options(self.processor, pages=pages, password=password)
 
     def load(
         self,
@@ -367,6 +359,28 @@ class DocumentSession:
             images=tuple(page.image for page in self.pages),
             sampling=sampling or SamplingOptions(),
         )
+
+
+def page_options(
+    processor: Any, *, pages: str | None = None, password: str | None = None
+) -> LoadOptions:
+    """How documents are drawn so that crops are filled and no more; see `Leopard.load_options`.
+
+    Args:
+        processor: Processor of either kind of model.
+        pages: Pages of each document, such as `1-3,7`; all by default.
+        password: For encrypted PDF files.
+    """
+    common: dict[str, Any] = {"pages": pages or "", "password": password}
+    if not isinstance(processor, LeopardProcessor):
+        return LoadOptions(target_dpi=IDEFICS2_DPI, max_side_px=2 * IDEFICS2_SIDE, **common)
+    settings = processor.settings
+    return LoadOptions(
+        crop_size=settings.crop_size,
+        max_crops=settings.max_crops,
+        max_tiles_per_page=settings.max_tiles_per_image,
+        **common,
+    )
 
 
 def question_about(question: str, num_images: int, *, instruction: str = "none") -> Message:

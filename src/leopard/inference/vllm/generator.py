@@ -6,12 +6,12 @@ paged attention, caches and several GPUs are vLLM's.
 
 from __future__ import annotations
 
+import importlib.util
 import itertools
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +82,7 @@ class VllmGenerator:
         _require_vllm()
         self.options = options or VllmOptions()
         origin = resolve_model(folder_or_name)
-        given = {name: value for name, value in (processor_settings or {}).items() if value}
+        given = dict(processor_settings or {})
         self.processor = load_processor(origin, settings=given)
         self.images = prompt_images(self.processor)
         self._name = Path(origin).name
@@ -277,7 +277,7 @@ def _sampling(options: SamplingOptions, stop_tokens: frozenset[int]) -> Any:
 
 
 def _require_vllm() -> None:
-    if find_spec("vllm") is None:
+    if importlib.util.find_spec("vllm") is None:
         raise ConfigError(
             "the engine vllm needs vLLM; run: pip install 'leopard[vllm]', or on a CPU see "
             "docs/vllm.md"
