@@ -86,3 +86,11 @@ def test_names_that_cannot_fit_give_no_chart_rather_than_a_clash() -> None:
     theme = draw_theme(rng, printer().available(TRAIN_FONTS)[:1], 10, 460)
     long = replace(table(2), keys=tuple(Value("text", f"{i}" * 60) for i in range(4)))
     assert draw_chart(long, theme, Locale(), rng, 200) is None
+
+
+def test_series_without_a_common_axis_are_no_chart() -> None:
+    chart = table(2)
+    units = (replace(chart.columns[0], label="Wind (km/h)"), chart.columns[1])
+    assert not is_chartable(replace(chart, columns=units))
+    speck = tuple((row[0], replace(row[1], number=Decimal("0.5"))) for row in chart.cells)
+    assert not is_chartable(replace(chart, cells=speck))

@@ -65,8 +65,9 @@ def test_a_font_is_known_by_the_content_of_its_files(
     assert all(path.is_file() for path in paths)
     before = font_files_hash(family)
     copies = []
-    for path in paths:
-        copies.append(tmp_path / path.name)
+    for number, path in enumerate(paths):
+        copies.append(tmp_path / str(number) / path.name)
+        copies[-1].parent.mkdir()
         copies[-1].write_bytes(path.read_bytes())
     monkeypatch.setattr(printer(), "font_paths", lambda _: [str(copy) for copy in copies])
     font_files_hash.cache_clear()

@@ -7,7 +7,7 @@ import string
 import pytest
 
 from leopard.curation.synthesis.settings import load_preset, preset_names
-from leopard.curation.synthesis.wording import phrasings, plural
+from leopard.curation.synthesis.wording import is_noun, phrasings, plural
 
 SLOTS = {"k", "c", "r", "w", "ws", "t", "v", "n", "a", "b", "o", "s", "q"}
 
@@ -45,3 +45,13 @@ def test_nano_asks_for_lookups_most_of_the_time() -> None:
     lookups = sum(weights[name] for name in ("lookup", "cell", "reverse"))
     assert lookups / sum(weights.values()) >= 0.6
     assert load_preset("nano").max_answer <= 32
+
+
+@pytest.mark.parametrize("label", ["Issued", "Paid by", "To", "Citizen of", "Starts at"])
+def test_labels_that_name_no_thing_are_quoted(label: str) -> None:
+    assert not is_noun(label)
+
+
+@pytest.mark.parametrize("label", ["Speed", "Required reading", "Date of birth", "Total", "Fee"])
+def test_labels_that_name_a_thing_stand_in_the_question(label: str) -> None:
+    assert is_noun(label)

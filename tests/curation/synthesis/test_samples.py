@@ -18,9 +18,9 @@ from leopard.curation.synthesis.facts import FactBase
 from leopard.curation.synthesis.printed import read_pdf
 from leopard.curation.synthesis.printer import font_files_hash
 from leopard.curation.synthesis.samples import SampleMaker
-from leopard.curation.synthesis.settings import load_preset, preset_names
+from leopard.curation.synthesis.settings import SynthSettings, load_preset, preset_names
 from leopard.curation.synthesis.theme import HELD_OUT_FONTS
-from leopard.curation.synthesis.values import Value
+from leopard.curation.synthesis.values import Value, ValueMaker, draw_locale
 from leopard.curation.verify import Verdict, verify_sample
 from leopard.errors import ConfigError
 from leopard.schema.rows import sample_to_row
@@ -194,3 +194,23 @@ def test_altered_copies_and_choices_are_made_and_proven() -> None:
     assert not verdict.errors
     assert {"disagree", "order"} <= families
     assert len(letters) >= 3
+
+
+def test_page_formats_are_as_frequent_as_the_settings_say() -> None:
+    wanted = load_preset("smoke").model_dump()
+    wanted["pages"] = {"small": 0, "sheet": 0, "slide": 1, "screen": 0, "figure": 1}
+    maker = SampleMaker(SynthSettings.model_validate(wanted))
+    made = [maker.make(index).sample for index in range(24)]
+    formats = [sample.provenance["format"] for sample in made]
+    assert set(formats) == {"slide", "figure"}
+    assert 6 <= formats.count("slide") <= 18
+    figures = {s.domain for s in made if s.provenance["format"] == "figure"}
+    assert figures <= {"chart", "table", "mixed"}
+    assert len(figures) >= 2
+
+
+def test_names_say_what_they_are_of() -> None:
+    maker = ValueMaker(stream("names"), draw_locale(stream("names"), ascii_only=True))
+    names = {maker.make("named Hotel|Guest House").text for _ in range(40)}
+    assert {name.split(" ", 1)[1].removeprefix("Guest ") for name in names} >= {"Hotel", "House"}
+    assert len(names) > 30

@@ -97,7 +97,7 @@ def spread(document: PrintedDocument) -> int:
 
 
 def test_cut_tables_stand_on_several_pages() -> None:
-    assert sum(spread(document) for document in drawn(40)) >= 15
+    assert sum(spread(document) for document in drawn(70)) >= 15
 
 
 @pytest.mark.skipif(browser() is None, reason="no browser on this computer")
@@ -126,7 +126,7 @@ def test_split_questions_need_several_pages_and_are_proven() -> None:
 
 def test_one_changed_cell_of_a_cut_table_is_always_caught() -> None:
     caught = 0
-    for document in drawn(40):
+    for document in drawn(70):
         tables = [t for t in document.facts.tables.values() if t.is_cut]
         cells = [e for t in tables for e in document.places if e.startswith(f"{t.id}.")]
         cells = [e for e in cells if ".h." not in e]

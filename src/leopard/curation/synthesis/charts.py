@@ -24,6 +24,8 @@ PALETTES = (
     ("#264653", "#2a9d8f", "#e9c46a", "#f4a261", "#e76f51", "#8ab17d", "#b5838d", "#6d6875"),
     ("#222222", "#666666", "#999999", "#bbbbbb", "#444444", "#888888", "#aaaaaa", "#cccccc"),
 )
+MAX_SPREAD = 20
+"""Largest ratio of the highest values of two series on one axis."""
 
 
 class ChartPainter:
@@ -417,7 +419,7 @@ def draw_figure(
 
 
 def is_chartable(table: Table) -> bool:
-    """Whether all columns hold numbers of one kind and unit, none below zero."""
+    """Whether all columns hold numbers of one kind, unit and size, none below zero."""
     cells = [cell for row in table.cells for cell in row]
     kinds = {(cell.kind, cell.unit) for cell in cells}
     return (
@@ -427,4 +429,14 @@ def is_chartable(table: Table) -> bool:
         and 2 <= len(table.keys) <= 12
         and all((cell.number or 0) >= 0 for cell in cells)
         and any(cell.number for cell in cells)
+        and _share_an_axis(table)
     )
+
+
+def _share_an_axis(table: Table) -> bool:
+    """Whether people would draw all columns against one axis: one unit, no column a mere speck."""
+    units = {column.label.partition("(")[2] for column in table.columns}
+    tops = [
+        max(float(row[c].number or 0) for row in table.cells) for c in range(len(table.columns))
+    ]
+    return len(units) == 1 and max(tops) <= MAX_SPREAD * min(tops)

@@ -112,7 +112,12 @@ class PrintedDocument:
 
 
 def make_document(
-    rng: random.Random, settings: SynthSettings, *, held_out: bool, shrink: float = 1.0
+    rng: random.Random,
+    settings: SynthSettings,
+    *,
+    held_out: bool,
+    shrink: float = 1.0,
+    page_kind: str | None = None,
 ) -> PrintedDocument:
     """Draw, print and check one document.
 
@@ -121,19 +126,21 @@ def make_document(
         settings: What may be drawn.
         held_out: Whether to use the fonts and styles held out for testing.
         shrink: Share of the usual amount of content; lower it when pages run over.
+        page_kind: Page format; drawn by the shares of the settings if not given.
 
     Raises:
         RejectedError: With the reason.
     """
-    blueprint = draw_blueprint(rng, settings, held_out=held_out, shrink=shrink)
+    blueprint = draw_blueprint(rng, settings, held_out=held_out, shrink=shrink, page_kind=page_kind)
     document = print_blueprint(blueprint)
     check_document(document, blueprint.facts, settings)
     return document
 
 
-def is_screen(rng: random.Random, settings: SynthSettings) -> bool:
-    """Whether `draw_blueprint` would draw a web page from this stream."""
-    return _draw_format(rng, settings).name == "screen"
+def draw_page_kind(rng: random.Random, settings: SynthSettings) -> str:
+    """A page format by the shares of the settings."""
+    weights = settings.pages.model_dump()
+    return rng.choices([*weights], [*weights.values()])[0]
 
 
 def draw_blueprint(
@@ -142,18 +149,22 @@ def draw_blueprint(
     *,
     held_out: bool,
     shrink: float = 1.0,
+    page_kind: str | None = None,
     renderer: str = "typst",
 ) -> Blueprint:
     """Everything that decides how a document looks and what it says; see `make_document`."""
-    page_format = _draw_format(rng, settings)
+    page_format = _draw_format(rng, settings, page_kind or draw_page_kind(rng, settings))
     names = settings.domains or dict.fromkeys((*domains(), GENERIC), 1.0)
     domain = rng.choices([*names], [*names.values()])[0]
     locale = draw_locale(rng, ascii_only=settings.ascii_only)
     view = "slides" if page_format.name == "slide" else None
     sections = rng.choices(range(len(settings.section_weights)), settings.section_weights)[0] + 1
+    chart_share = settings.chart_share
+    if page_format.name == "figure":  # charts only, or tables only
+        chart_share = float(rng.random() < chart_share)
     amounts = replace(
         _amounts(rng, page_format, shrink, sections),
-        chart_share=settings.chart_share,
+        chart_share=chart_share,
         copy_share=settings.copy_share,
         split_share=settings.split_share,
     )
@@ -216,15 +227,15 @@ def print_web(blueprints: Sequence[Blueprint]) -> list[PrintedDocument]:
     ]
 
 
-def _draw_format(rng: random.Random, settings: SynthSettings) -> PageFormat:
-    weights = settings.pages.model_dump()
-    name = rng.choices([*weights], [*weights.values()])[0]
+def _draw_format(rng: random.Random, settings: SynthSettings, name: str) -> PageFormat:
     # Small print is at least 0.8 of the body: the body is a little larger than it need be.
     low, high = settings.min_x_height / 0.9, settings.max_x_height
     x_height = low + (high - low) * rng.betavariate(1, 2.5)
     size_px = x_height / X_HEIGHT
-    if name == "small":
+    if name in ("small", "figure"):
         width_px = rng.choice((rng.uniform(250, CROP), rng.uniform(340, 2 * CROP)))
+        if name == "figure":  # charts need room for their labels
+            width_px = rng.uniform(CROP, 2.2 * CROP)
         dpi = rng.choice((96.0, 100.0, 110.0, 120.0, 130.0, 144.0))
         return PageFormat(name, width_px * 72 / dpi, None, dpi, size_px * 72 / dpi)
     width, height = rng.choice(PAGE_SIZES[name])
@@ -239,12 +250,14 @@ def _amounts(rng: random.Random, page: PageFormat, shrink: float, sections: int)
     columns = page.width / page.size
     if page.name == "small":
         most = Amounts(rng.randint(3, 9), rng.randint(2, 6), max(1, int(columns / 14)), 1)
+    elif page.name == "figure":
+        most = Amounts(0, rng.randint(3, 9), max(1, int(columns / 11)), 1)
     elif page.name == "slide":
         most = Amounts(rng.randint(3, 9), rng.randint(3, 6), 4, 2)
     else:
         most = Amounts(rng.randint(6, 20), rng.randint(4, 12), rng.randint(2, 6), 2)
     return Amounts(
-        max(2, int(most.fields * shrink)),
+        max(2, int(most.fields * shrink)) if most.fields else 0,
         max(2, int(most.rows * shrink)),
         most.columns,
         most.tables,
@@ -253,8 +266,9 @@ def _amounts(rng: random.Random, page: PageFormat, shrink: float, sections: int)
 
 
 def _draw_view(rng: random.Random, facts: FactBase, page: PageFormat) -> str:
-    if page.name in ("slide", "screen"):
-        return "slides" if page.name == "slide" else "web"
+    fixed = {"slide": "slides", "screen": "web", "figure": "figure"}
+    if page.name in fixed:
+        return fixed[page.name]
     views = [v for v in facts.views if v != "slides" and (page.name != "small" or v in SMALL_VIEWS)]
     return rng.choice(views or ["report"])
 

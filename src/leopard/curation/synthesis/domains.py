@@ -97,8 +97,16 @@ def draw_facts(
         return _Drawer(rng, locale, amounts).generic()
     spec = domains()[domain]
     kinds = [kind for kind in spec.kinds if view is None or view in kind.views] or [*spec.kinds]
+    if not amounts.fields:
+        bare = [k for k in kinds if k.tables and not _has_items(spec, k)]
+        kinds = bare or kinds
     kind = rng.choices(kinds, [k.weight for k in kinds])[0]
     return _Drawer(rng, locale, amounts).facts(spec, kind)
+
+
+def _has_items(domain: Domain, kind: KindSpec) -> bool:
+    """Whether a kind of document bills things, so that sums go with it."""
+    return any("items" in domain.tables[name] for name in kind.tables)
 
 
 class _Drawer:
@@ -127,7 +135,8 @@ class _Drawer:
         sections = []
         for index, title in enumerate(self._section_titles()):
             fields = [self._generic_field() for _ in range(self.amounts.fields)]
-            count = self.rng.randint(0, self.amounts.tables)
+            low = int(not self.amounts.fields)  # a part shows something
+            count = self.rng.randint(low, max(low, self.amounts.tables))
             tables = self._cut([self._generic_table() for _ in range(count)])
             sections.append(
                 Section(f"s{index}", title, tuple(_unique_labels(fields)), tuple(tables))
@@ -140,7 +149,7 @@ class _Drawer:
         count = self.amounts.sections
         if count == 1:
             return [""]
-        spec = self.rng.choice(("city", "words 1 2", "person", "company", "country"))
+        spec = self.rng.choice(("city", _UNITS, "person", "company", "country"))
         names = [value.text for value in self.maker.distinct(spec, count)]
         return names if len(names) == count else [f"Part {i + 1}" for i in range(count)]
 
@@ -163,7 +172,7 @@ class _Drawer:
     def _tables(self, domain: Domain, kind: KindSpec) -> list[Table]:
         if not kind.tables or self.amounts.tables < 1:
             return []
-        must_have = any("items" in domain.tables[name] for name in kind.tables)
+        must_have = _has_items(domain, kind) or not self.amounts.fields
         low = 1 if must_have or self.rng.random() < 0.7 else 0
         count = self.rng.randint(low, max(low, min(self.amounts.tables, len(kind.tables))))
         chosen = self.rng.sample(kind.tables, count)
@@ -209,7 +218,11 @@ class _Drawer:
         what, key_label = (rng.choice(spec[name].split("|")) for name in ("what", "key"))
         title = rng.choice(spec["title"].split("|"))
         rest = (tuple(keys), columns, cells, is_series, is_chart)
-        return Table(self._next_table_id(), title, what, key_label, *rest)
+        table = Table(self._next_table_id(), title, what, key_label, *rest)
+        if is_chart and not is_chartable(table):  # series that share no axis
+            cells = tuple(row[:1] for row in cells)
+            table = replace(table, columns=columns[:1], cells=cells)
+        return table
 
     def _altered_copies(self, tables: list[Table]) -> list[Table]:
         """Sometimes a table a second time, as a chart if it can be, with one value altered."""
@@ -285,7 +298,7 @@ class _Drawer:
 
     def _sums(self, tables: list[Table], domain: Domain, kind: KindSpec) -> list[Field]:
         """Subtotal, tax and total of order lines."""
-        if not any("items" in domain.tables[name] for name in kind.tables) or not tables:
+        if not _has_items(domain, kind) or not tables:
             return []
         rng, table = self.rng, tables[0]
         subtotal = sum((row[-1].number or Decimal(0) for row in table.cells), Decimal(0))
@@ -334,6 +347,10 @@ class _Drawer:
 
     def _one_word(self) -> str:
         return self.maker.make("words 1 1").text
+
+
+_UNITS = "named Branch|Office|Site|Unit|Division|Section"
+"""What a part of a document may be about."""
 
 
 def _spec(name: str, labels: str, questions: str) -> FieldSpec:

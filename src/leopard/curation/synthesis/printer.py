@@ -107,8 +107,7 @@ def font_files_hash(family: str) -> str:
 
     Two computers that agree print alike; a family that is built into Typst hangs on its version.
     """
-    files = {Path(path) for path in printer().font_paths(family)}
-    digest = hashlib.sha256()
-    for file in sorted(files, key=lambda path: path.name):
-        digest.update(file.name.encode() + b"\0" + hashlib.sha256(file.read_bytes()).digest())
-    return digest.hexdigest()[:16]
+    files = [Path(path) for path in printer().font_paths(family)]
+    named = {(file.name, hashlib.sha256(file.read_bytes()).hexdigest()) for file in files}
+    plain = "".join(f"{name}\0{content}\n" for name, content in sorted(named))
+    return hashlib.sha256(plain.encode()).hexdigest()[:16]

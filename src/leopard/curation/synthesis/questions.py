@@ -47,6 +47,7 @@ from leopard.curation.synthesis.wording import (
     decimals_text,
     is_additive,
     is_measure,
+    is_noun,
     ordinal,
     phrasings,
     plural,
@@ -108,6 +109,11 @@ class QuestionDrawer:
             return label
         return label[0].lower() + label[1:]
 
+    def _ask_field(self, label: str) -> tuple[str, str]:
+        if is_noun(label):
+            return self.say("field", k=self.name(label))
+        return self.say("field_quoted", k=label)
+
     def where(self, element: str, question: str) -> str:
         """The question with the place it is about, when a document has several parts."""
         section = self.facts.section_of.get(element)
@@ -143,7 +149,7 @@ class QuestionDrawer:
             elif self._labels[item.label.lower()] == 1 or self._is_only(item):
                 if self._labels[item.label.lower()] > len(self.facts.sections):
                     continue
-                question, surface = self.say("field", k=self.name(item.label))
+                question, surface = self._ask_field(item.label)
             else:
                 continue
             yield Draft("lookup", self.where(item.id, question), Read(item.id), surface)
@@ -235,25 +241,31 @@ class QuestionDrawer:
             decimals = table.cells[0][column].decimals + 1
             rows = Rows(table.id)
             program = Sum(rows, column) if kind == "sum" else Mean(rows, column, decimals)
+            question = self._in_table(table, question)
             if kind == "mean":
                 question = f"{question} Round to {decimals_text(decimals)}."
-            yield Draft("sum", self._in_table(table, question), program, surface)
+            yield Draft("sum", question, program, surface)
 
     def differences(self) -> Iterator[Draft]:
         """Differences, ratios and percent changes between two rows."""
         for table, column in self._numeric_columns():
             first, second = self._two_rows(table)
-            a, b = table.keys[first].text, table.keys[second].text
-            left, right = (Read(table.cell_id(r, column)) for r in (first, second))
             kind = self.rng.choice(("difference",) * 4 + ("ratio", "percent"))
             if kind == "percent" and not table.is_series:
                 kind = "difference"
+            if kind == "ratio":  # of the larger to the smaller: 0.0 would say nothing
+                first, second = sorted(
+                    (first, second), key=lambda r: -(table.cells[r][column].number or 0)
+                )
+            a, b = table.keys[first].text, table.keys[second].text
+            left, right = (Read(table.cell_id(r, column)) for r in (first, second))
             question, surface = self.say(kind, a=a, b=b, **self._slots(table, column))
+            question = self._in_table(table, question, a, b)
             program: Expression = Difference(left, right)
             if kind != "difference":
                 program = (Ratio if kind == "ratio" else PercentChange)(left, right, 1)
                 question = f"{question} Round to one decimal."
-            yield Draft("difference", self._in_table(table, question, a, b), program, surface)
+            yield Draft("difference", question, program, surface)
 
     def existences(self) -> Iterator[Draft]:
         """Yes or no: whether a value occurs in a column; as often yes as no."""
@@ -408,7 +420,7 @@ class QuestionDrawer:
             if spec.questions and self.rng.random() < 0.4:
                 question, surface = spec.questions[0], f"whole.{spec.name}.0"
             else:
-                question, surface = self.say("field", k=self.name(self.rng.choice(spec.labels)))
+                question, surface = self._ask_field(self.rng.choice(spec.labels))
             yield Draft("unanswerable", question, Absent(spec.labels), surface)
 
     # -- parts -----------------------------------------------------------------------------------

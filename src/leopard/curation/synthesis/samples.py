@@ -24,7 +24,7 @@ from leopard.curation.synthesis.documents import (
     RejectedError,
     check_document,
     draw_blueprint,
-    is_screen,
+    draw_page_kind,
     make_document,
     print_web,
 )
@@ -49,6 +49,8 @@ from leopard.schema.samples import (
 
 ATTEMPTS = 40
 """Documents drawn for one sample before giving up; about one in ten is rejected."""
+KIND_ATTEMPTS = 20
+"""How many of them keep to the page format that was drawn for the sample."""
 WEB_BATCH = 256
 """Samples whose web pages are printed together; about one in ten is a web page."""
 ONE_IS_ENOUGH = frozenset({"count", "sum", "unanswerable", "list", "exists"})
@@ -123,6 +125,7 @@ class SampleMaker:
                         self.settings,
                         held_out=split == "test",
                         shrink=0.85 ** min(attempt, 10),
+                        page_kind=self._page_kind(index) if attempt < KIND_ATTEMPTS else None,
                     )
                 proven = self._questions(rng, document, rejects)
             except RejectedError as error:
@@ -139,8 +142,16 @@ class SampleMaker:
         """Whether a browser prints the first document drawn for a sample."""
         if self.settings.web_renderer != "chromium":
             return False
-        rng = stream(self._hash, "synth", self.split_of(index), index, 0)
-        return is_screen(rng, self.settings)
+        return self._page_kind(index) == "screen"
+
+    def _page_kind(self, index: int) -> str:
+        """The page format of a sample, from a stream of its own.
+
+        Were it drawn with each document, formats that are rejected more often would be rarer than
+        the settings say.
+        """
+        rng = stream(self._hash, "page kind", self.split_of(index), index)
+        return draw_page_kind(rng, self.settings)
 
     def _web_document(self, index: int) -> PrintedDocument:
         """The web page of a sample, printed with all others of its batch.
@@ -159,7 +170,13 @@ class SampleMaker:
     def _web_blueprint(self, index: int) -> Blueprint:
         split = self.split_of(index)
         rng = stream(self._hash, "synth", split, index, 0)
-        return draw_blueprint(rng, self.settings, held_out=split == "test", renderer="chromium")
+        return draw_blueprint(
+            rng,
+            self.settings,
+            held_out=split == "test",
+            page_kind="screen",
+            renderer="chromium",
+        )
 
     def _questions(
         self, rng: random.Random, document: PrintedDocument, rejects: Counter[str]

@@ -31,7 +31,7 @@ from leopard.curation.programs.language import (
     Trend,
 )
 from leopard.curation.synthesis.facts import FactBase
-from leopard.curation.synthesis.wording import ORDINALS, plural
+from leopard.curation.synthesis.wording import ORDINALS, is_noun, plural
 from leopard.schema.samples import QuestionAnswer
 
 SENTENCE_ENDINGS = (
@@ -41,10 +41,6 @@ SENTENCE_ENDINGS = (
     "Write the answer as one sentence.",
     "Respond in a sentence.",
 )
-_PARTICLES = frozenset(
-    ["at", "by", "for", "from", "in", "of", "on", "since", "to", "until", "with"]
-)
-"""Words at the end of labels that are no names of things: `Issued on`."""
 Frame = tuple[str, str]
 """What stands before and after the short answer."""
 
@@ -121,7 +117,7 @@ _FIXED: dict[type, list[Frame]] = {
 def _of_element(element: str, facts: FactBase) -> list[Frame]:
     if element in facts.fields:
         label = facts.fields[element].label
-        if _PARTICLES & {label.lower(), label.lower().split()[-1]}:
+        if not is_noun(label):
             return [(f'The entry "{label}" says ', "."), (f'Under "{label}" it says ', ".")]
         label = _spoken(label)
         return [(f"The {label} is ", "."), (f"According to the document, the {label} is ", ".")]

@@ -18,7 +18,7 @@ from leopard.curation.synthesis.theme import HELD_OUT_FONTS, TRAIN_FONTS
 from leopard.errors import ConfigError
 from leopard.schema.rows import canonical_json
 
-GENERATOR_VERSION = 10
+GENERATOR_VERSION = 11
 """Raised whenever the same settings would give other samples."""
 
 
@@ -33,6 +33,8 @@ class PageShares(Settings):
     """16:9 and 4:3."""
     screen: float = Field(default=0.0, ge=0)
     """Web pages as a browser window shows them."""
+    figure: float = Field(default=0.0, ge=0)
+    """Charts or tables by themselves, as cut out of a document."""
 
 
 class SplitShares(Settings):

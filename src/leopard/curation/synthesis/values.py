@@ -139,6 +139,7 @@ class ValueMaker:
             "person": self._person, "company": self._company, "city": self._city,
             "country": self._country, "address": self._address, "email": self._email,
             "phone": self._phone, "url": self._url, "year": self._year, "words": self._words,
+            "surname": self._surname, "named": self._named,
         }  # fmt: skip
 
     def make(self, spec: str) -> Value:
@@ -250,6 +251,21 @@ class ValueMaker:
         last = self.rng.choice(word_list("last_names"))
         shapes = (f"{name} {tail}", f"{last} {tail}", f"{last} & {name}", f"{name} {last} {tail}")
         return Value("text", self.rng.choice(shapes))
+
+    def _surname(self, _: list[str]) -> Value:
+        return Value("person", self.rng.choice(word_list("last_names")))
+
+    def _named(self, args: list[str]) -> Value:
+        """A name that says what it is of: `named Hotel|Inn` gives `Harbour Inn`, `Perth Hotel`."""
+        kind = self.rng.choice(" ".join(args).split("|"))
+        drawn = self.rng.random()
+        if drawn < 0.25:
+            first = self._city([]).text
+        elif drawn < 0.5:
+            first = self._surname([]).text
+        else:
+            first = self._word().title()
+        return Value("text", f"{first} {kind}")
 
     def _city(self, _: list[str]) -> Value:
         return Value("place", self.rng.choice(word_list("cities")))

@@ -158,6 +158,16 @@ def _kpi(c: Composer) -> list[str]:
     return pages
 
 
+def _figure(c: Composer) -> list[str]:
+    """Charts or tables by themselves, at most with a heading and a source."""
+    pages = []
+    for section in c.facts.sections:
+        blocks = [*c.some(0.3, c.title), c.section_title(section)]
+        blocks += [c.table(table) for table in section.tables]
+        pages.append(_join([*blocks, *c.some(0.2, lambda: c.note(FOOTERS))]))
+    return pages
+
+
 def _certificate(c: Composer) -> list[str]:
     pages = []
     for section in c.facts.sections:
@@ -262,6 +272,7 @@ def _buttons(c: Composer) -> str:
 VIEWS: dict[str, Callable[[Composer], list[str]]] = {
     "form": _form, "card": _card, "label": _label, "report": _report, "letter": _letter,
     "memo": _memo, "slides": _slides, "kpi": _kpi, "certificate": _certificate,
+    "figure": _figure,
     "invoice": _invoice, "receipt": _receipt, "web": _web,
 }  # fmt: skip
 

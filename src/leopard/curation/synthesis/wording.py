@@ -29,6 +29,11 @@ _NOT_ADDITIVE_WORDS = (
 NOT_ADDITIVE = frozenset(word for line in _NOT_ADDITIVE_WORDS for word in line.split())
 """Words in column labels whose values make no sense as a sum."""
 
+_PARTICLES = frozenset(
+    ["at", "by", "for", "from", "in", "of", "on", "since", "to", "until", "with"]
+)
+_NOUNS_LIKE_PARTICIPLES = frozenset(["bed", "breed", "feed", "need", "seed", "shed", "speed"])
+
 
 @cache
 def phrasings() -> Mapping[str, tuple[str, ...]]:
@@ -52,6 +57,14 @@ def ordinal(number: int | None) -> str:
     """The ordinal word of a small number."""
     words = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth")
     return words[(number or 1) - 1] if (number or 1) <= len(words) else f"{number}th"
+
+
+def is_noun(label: str) -> bool:
+    """Whether a label names a thing: not `Issued`, `Paid by` or `To`."""
+    words = label.lower().split()
+    if words[-1] in _PARTICLES:
+        return False
+    return len(words) > 1 or not words[0].endswith("ed") or words[0] in _NOUNS_LIKE_PARTICIPLES
 
 
 def decimals_text(count: int) -> str:
