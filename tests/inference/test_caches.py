@@ -3,9 +3,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from transformers import DynamicCache
 
 from leopard.errors import ConfigError
+from leopard.inference.growing_cache import ROOM, GrowingLayer, cache_of
 from leopard.inference.prefix_cache import PrefixCache, prefix_key, prefix_length
 from leopard.inference.vision_cache import (
     BoundedCache,
@@ -96,14 +96,16 @@ def test_prefix_names_follow_tokens_crops_and_scope():
 
 
 def test_restored_prefix_is_not_changed_by_growing_it():
-    cache = DynamicCache()
+    cache = cache_of([GrowingLayer()])
     cache.update(torch.ones(1, 1, 3, 2), torch.ones(1, 1, 3, 2), 0)
-    kept = PrefixCache(1000)
+    kept = PrefixCache(10_000)
     kept.store("k", cache)
     found = kept.get("k")
     assert found is not None
     grown = found.restore()
     grown.update(torch.zeros(1, 1, 2, 2), torch.zeros(1, 1, 2, 2), 0)
     assert grown.get_seq_length() == 5
-    assert found.restore().get_seq_length() == 3
-    assert found.num_bytes == 2 * 3 * 2 * 4
+    again = found.restore()
+    assert again.get_seq_length() == 3
+    assert bool((again.layers[0].keys == 1).all())
+    assert found.num_bytes == 2 * (3 + ROOM) * 2 * 4

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 from transformers import DynamicCache
-from transformers.cache_utils import DynamicLayer
+
+from leopard.inference.growing_cache import GrowingLayer, cache_of, keeps_all
 
 
 @dataclass(slots=True)
@@ -24,11 +25,16 @@ class DecodingState:
     cache: DynamicCache
     logits: Tensor = field(default_factory=lambda: torch.empty(0))
     """Scores for the next token, (rows, vocabulary)."""
+    is_padded: bool = field(init=False)
+    """Whether some rows are shorter than others; kernels without a mask are quicker."""
+
+    def __post_init__(self) -> None:
+        self.is_padded = len(self.mask) > 1 and not bool(self.mask.all())
 
     @property
     def is_joinable(self) -> bool:
         """Whether other rows can be joined: no layer forgets positions."""
-        return all(type(layer) is DynamicLayer for layer in self.cache.layers)
+        return keeps_all(self.cache)
 
     @property
     def num_columns(self) -> int:
@@ -49,13 +55,13 @@ def join_states(first: DecodingState, second: DecodingState) -> DecodingState:
         for state in (first, second)
     ]
     layers = [
-        tuple(
-            torch.cat([_padded(one, columns), _padded(other, columns)])
-            for one, other in ((mine.keys, theirs.keys), (mine.values, theirs.values))
+        GrowingLayer.holding(
+            torch.cat([_padded(mine.keys, columns), _padded(theirs.keys, columns)]),
+            torch.cat([_padded(mine.values, columns), _padded(theirs.values, columns)]),
         )
         for mine, theirs in zip(first.cache.layers, second.cache.layers, strict=True)
     ]
-    return DecodingState(torch.cat(masks), DynamicCache(layers))
+    return DecodingState(torch.cat(masks), cache_of(layers))
 
 
 def keep_rows(state: DecodingState, rows: Sequence[int]) -> DecodingState:
@@ -63,10 +69,10 @@ def keep_rows(state: DecodingState, rows: Sequence[int]) -> DecodingState:
     mask = state.mask[list(rows)]
     first = int(mask.any(dim=0).int().argmax())
     layers = [
-        tuple(tensor[list(rows), :, first:] for tensor in (layer.keys, layer.values))
+        GrowingLayer.holding(*(kv[list(rows), :, first:] for kv in (layer.keys, layer.values)))
         for layer in state.cache.layers
     ]
-    return DecodingState(mask[:, first:], DynamicCache(layers))
+    return DecodingState(mask[:, first:], cache_of(layers))
 
 
 def _padded(tensor: Tensor, positions: int) -> Tensor:

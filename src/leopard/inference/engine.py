@@ -25,6 +25,7 @@ from leopard.inference.encoders import (
     WholeImageEncoder,
     stop_tokens,
 )
+from leopard.inference.growing_cache import new_cache
 from leopard.inference.prefix_cache import PrefixCache, prefix_key, prefix_length
 from leopard.inference.sampling import Sampler
 from leopard.inference.shared_document import SharedState, can_share
@@ -334,7 +335,7 @@ class LocalGenerator:
         for index, embed in enumerate(embeds):
             padded[index, longest - len(embed) :] = embed
             mask[index, longest - len(embed) :] = 1
-        state = DecodingState(mask, DynamicCache(config=self.model.config))
+        state = DecodingState(mask, new_cache(self.model.config))
         self._forward(state, inputs_embeds=padded)
         return state
 
@@ -348,7 +349,7 @@ class LocalGenerator:
         length = min(self._document_length(row), len(row.prepared.input_ids) - 1)
         state = DecodingState(
             torch.ones(1, embeds.shape[1], dtype=torch.long, device=embeds.device),
-            DynamicCache(config=self.model.config),
+            new_cache(self.model.config),
         )
         if row.visuals is not None and length > 0:
             state.cache = self._document(row, length)
@@ -367,7 +368,7 @@ class LocalGenerator:
         embeds = self._embed(row)[None, :length]
         state = DecodingState(
             torch.ones(1, length, dtype=torch.long, device=embeds.device),
-            DynamicCache(config=self.model.config),
+            new_cache(self.model.config),
         )
         self._forward(state, inputs_embeds=embeds)
         self.prefix_cache.store(key, state.cache)
@@ -425,9 +426,14 @@ class LocalGenerator:
     def _forward(self, state: DecodingState, **inputs: Tensor) -> None:
         mask = state.mask
         length = next(iter(inputs.values())).shape[1]
-        positions = (mask.cumsum(dim=1) - 1).clamp(min=0)[:, -length:]
+        if state.is_padded:
+            positions = (mask.cumsum(dim=1) - 1).clamp(min=0)[:, -length:]
+        else:
+            end = state.num_columns
+            positions = torch.arange(end - length, end, device=mask.device)
+            positions = positions.expand(len(mask), -1)
         output = self.model(
-            attention_mask=mask,
+            attention_mask=mask if state.is_padded else None,
             position_ids=positions,
             past_key_values=state.cache,
             use_cache=True,

@@ -14,6 +14,8 @@ from transformers.utils import logging as transformers_logging
 import leopard.model
 from leopard.errors import CheckpointError, ConfigError
 from leopard.inference.engine import EngineOptions, LocalGenerator
+from leopard.inference.kernels import use_fast_kernels
+from leopard.inference.quantized import FORMS, quantize
 from leopard.model import LeopardConfig
 from leopard.model.conversion import (
     ConversionReport,
@@ -45,8 +47,12 @@ class LoadSettings:
     """Spread over several devices as accelerate does; instead of `device`."""
     attention: str | None = None
     """`sdpa`, `eager` or `flex_attention`; None leaves it to transformers."""
+    weights: str | None = None
+    """`int8` or `int4` for answers on a CPU with quantised weights; None keeps them as they are."""
 
     def __post_init__(self) -> None:
+        if self.weights is not None and self.weights not in FORMS:
+            raise ConfigError(f"weights {self.weights!r} are unknown; use {' or '.join(FORMS)}")
         if self.device is not None and self.device_map is not None:
             raise ConfigError("device and device_map are both given; give one of them")
 
@@ -92,10 +98,21 @@ def pick_device(device: str | None = None) -> torch.device:
     return found
 
 
-def pick_dtype(device: torch.device, dtype: str | torch.dtype | None = None) -> torch.dtype:
+def pick_dtype(
+    device: torch.device,
+    dtype: str | torch.dtype | None = None,
+    *,
+    stored: torch.dtype | None = None,
+) -> torch.dtype:
     """Number type of the weights: the one asked for, or what suits the device.
 
-    CPU: float32. CUDA: bfloat16 where the hardware has it, otherwise float16. MPS: float16.
+    CPU: float32, except for weights stored as bfloat16 on a processor that computes with them
+    natively. CUDA: bfloat16 where the hardware has it, otherwise float16. MPS: float16.
+
+    Args:
+        device: Where the weights will be.
+        dtype: What was asked for.
+        stored: Type in the checkpoint, where known.
 
     Raises:
         ConfigError: If the name is of no floating-point type.
@@ -103,11 +120,19 @@ def pick_dtype(device: torch.device, dtype: str | torch.dtype | None = None) -> 
     if dtype is None:
         if device.type == "cuda":
             return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
-        return torch.float16 if device.type == "mps" else torch.float32
+        if device.type == "mps":
+            return torch.float16
+        return torch.bfloat16 if stored is torch.bfloat16 and has_fast_bfloat16() else torch.float32
     found = getattr(torch, dtype, None) if isinstance(dtype, str) else dtype
     if not isinstance(found, torch.dtype) or not found.is_floating_point:
         raise ConfigError(f"dtype {dtype!r} is unknown; use float32, bfloat16 or float16")
     return found
+
+
+def has_fast_bfloat16() -> bool:
+    """Whether this processor multiplies bfloat16 natively; on others it takes many times longer."""
+    asked = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return any(getattr(torch.cpu, name, bool)() for name in asked)
 
 
 def load_generator(
@@ -141,7 +166,9 @@ def load_generator(
     settings = settings or LoadSettings()
     origin = resolve_model(name_or_folder)
     device = pick_device(settings.device)
-    kwargs: dict[str, Any] = {"dtype": pick_dtype(device, settings.dtype), **hub}
+    # Weights that are quantised afterwards are rounded once, from single precision.
+    stored = torch.float32 if settings.weights else _stored_dtype(origin, **hub)
+    kwargs: dict[str, Any] = {"dtype": pick_dtype(device, settings.dtype, stored=stored), **hub}
     if settings.device_map is not None:
         kwargs["device_map"] = settings.device_map
     if settings.attention is not None:
@@ -151,7 +178,18 @@ def load_generator(
         processor = load_processor(origin, settings=processor_settings, **hub)
     if settings.device_map is None:
         model.to(device)
+    if settings.weights is not None:
+        quantize(model, settings.weights)
+    if settings.device_map is None:
+        use_fast_kernels(model)
     return LocalGenerator(model, processor, name=Path(origin).name, options=options)
+
+
+def _stored_dtype(origin: str, **hub: Any) -> torch.dtype | None:
+    """Number type that a checkpoint's configuration names."""
+    values, _ = PreTrainedConfig.get_config_dict(origin, **hub)
+    found = getattr(torch, str(values.get("dtype") or values.get("torch_dtype")), None)
+    return found if isinstance(found, torch.dtype) else None
 
 
 def load_processor(origin: str, *, settings: Mapping[str, Any] | None = None, **hub: Any) -> Any:

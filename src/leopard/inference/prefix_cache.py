@@ -12,10 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from torch import Tensor
 from transformers import DynamicCache
-from transformers.cache_utils import DynamicLayer
 
+from leopard.inference.growing_cache import GrowingLayer, cache_of
 from leopard.inference.vision_cache import BoundedCache
 
 
@@ -23,17 +22,17 @@ from leopard.inference.vision_cache import BoundedCache
 class PrefixEntry:
     """Keys and values of all layers for the first positions of one prompt."""
 
-    layers: tuple[tuple[Tensor, Tensor], ...]
-    """Key and value of each layer, (1, heads, positions, head_dim)."""
+    layers: tuple[GrowingLayer, ...]
+    """One for each layer of the model; never written to."""
 
     @property
     def num_bytes(self) -> int:
         """Bytes in memory."""
-        return sum(t.numel() * t.element_size() for layer in self.layers for t in layer)
+        return sum(layer.num_bytes for layer in self.layers)
 
     def restore(self) -> DynamicCache:
         """A cache that starts with these positions; growing it leaves the entry as it is."""
-        return DynamicCache(self.layers)
+        return cache_of(layer.fork() for layer in self.layers)
 
 
 class PrefixCache(BoundedCache[PrefixEntry]):
@@ -43,12 +42,9 @@ class PrefixCache(BoundedCache[PrefixEntry]):
         super().__init__(max_bytes)
 
     def store(self, key: str, cache: Any) -> None:
-        """Keep a copy of a cache whose layers grow without a window; others are left alone."""
-        if all(type(layer) is DynamicLayer for layer in cache.layers):
-            self.put(
-                key,
-                PrefixEntry(tuple((layer.keys, layer.values) for layer in cache.layers)),
-            )
+        """Keep the positions of a cache that goes on growing; windowed ones are left alone."""
+        if all(type(layer) is GrowingLayer for layer in cache.layers):
+            self.put(key, PrefixEntry(tuple(layer.fork() for layer in cache.layers)))
 
 
 def prefix_length(input_ids: Sequence[int], image_token_id: int) -> int:

@@ -13,7 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 from transformers import DynamicCache
-from transformers.cache_utils import DynamicLayer
+
+from leopard.inference.growing_cache import keeps_all
 
 DOCUMENT = -1
 """Owner of the positions that all conversations see."""
@@ -87,4 +88,4 @@ def can_share(model: Any) -> bool:
     config = model.config.get_text_config()
     if config._attn_implementation not in SUPPORTED_ATTENTION:
         return False
-    return all(type(layer) is DynamicLayer for layer in DynamicCache(config=model.config).layers)
+    return keeps_all(DynamicCache(config=model.config))
