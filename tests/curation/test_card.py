@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import pytest
 
+from leopard.config import load
 from leopard.curation.audit import record_verdicts, write_audit
 from leopard.curation.card import wilson, write_card
 from leopard.curation.exports import pixel_samples
@@ -23,7 +25,7 @@ from leopard.curation.work import make_shard
 from leopard.errors import DataError
 from leopard.executors.local import LocalExecutor
 from leopard.schema.rows import sample_to_row
-from leopard.schema.shards import PdfTable, iter_samples
+from leopard.schema.shards import PdfTable, iter_samples, write_shard
 
 pytest.importorskip("typst")
 
@@ -115,3 +117,34 @@ def test_a_mix_reaches_its_shares_and_reports_what_is_missing(folder: Path, tmp_
     assert report.num_samples == len(mixed) > 0
     assert {sample.split for sample in mixed} == {"train"}
     assert report.dropped <= 1
+
+
+def test_a_mix_takes_sources_first_and_fills_up_the_rest(folder: Path, tmp_path: Path) -> None:
+    few = [s for s in iter_samples(folder) if s.split == "train"][:3]
+    pdfs = PdfTable(folder)
+    source = tmp_path / "converted" / "some"
+    source.mkdir(parents=True)
+    held = {p.pdf_ref: pdfs.read(p.pdf_ref) for s in few for p in s.images}  # type: ignore[union-attr]
+    renamed = [replace(s, id=f"published-{i}") for i, s in enumerate(few)]
+    write_shard(source / "shard-00000.parquet", renamed, pdfs=held)
+    settings = MixSettings(
+        sources=(tmp_path / "converted", tmp_path / "elsewhere"), fill=(folder,), num_samples=8
+    )
+    report = write_mix(settings, tmp_path / "mixed")
+    mixed = {sample.id for sample in iter_samples(tmp_path / "mixed")}
+    assert {s.id for s in renamed} <= mixed
+    assert report.filled == report.num_samples - 3 > 0
+    assert report.absent == [tmp_path / "elsewhere"]
+    assert not report.to_make
+    more = write_mix(settings.model_copy(update={"num_samples": 200}), tmp_path / "more")
+    assert more.to_make >= 200 - more.num_samples > 0
+    with pytest.raises(DataError, match="nothing to mix"):
+        write_mix(MixSettings(sources=(tmp_path / "no",), num_samples=1), tmp_path / "none")
+
+
+def test_the_papers_mix_has_the_papers_shares() -> None:
+    mix = load(MixSettings, Path(__file__).parents[2] / "configs/mix-leopard-instruct.toml")
+    assert mix.num_samples == 925_000
+    assert sum(mix.domains.values()) == pytest.approx(1, abs=1e-3)
+    assert mix.multi_image_share == pytest.approx(739 / 925, abs=1e-3)
+    assert mix.fill

@@ -259,6 +259,28 @@ def decontaminate(
         raise typer.Exit(1)
 
 
+@app.command(name="filter")
+def filter_(
+    folder: Shards,
+    config: Annotated[
+        Path | None, typer.Option("--config", help="TOML file: languages, lengths, refusals.")
+    ] = None,
+) -> None:
+    """Find samples in another language, too short or long, or refusing; write a drop list.
+
+    Example: leopard curate filter data/nano --config configs/filter.toml
+    """
+    from leopard.config import load
+    from leopard.curation.filters import FilterSettings, filtered_in
+    from leopard.curation.quality import write_drops
+
+    settings = FilterSettings() if config is None else load(FilterSettings, config)
+    drops, reasons = filtered_in(folder, settings)
+    typer.echo(f"{len(drops)} samples to leave out: {write_drops(folder, 'filter', drops)}")
+    for reason, count in reasons.most_common():
+        typer.echo(f"{count:8}  {reason}")
+
+
 @app.command()
 def mix(
     config: Annotated[Path, typer.Argument(help="TOML file: sources, num_samples, domains.")],
@@ -266,16 +288,26 @@ def mix(
 ) -> None:
     """Pick samples of given shares from several folders; what is missing is reported.
 
+    Folders under `fill` give only what `sources` lack: published sets first, synthesis for the
+    rest. Make more of them until nothing is missing; the mix then holds all it held before.
+
     Example: leopard curate mix configs/mix-leopard-instruct.toml --out data/mixed
     """
     from leopard.config import load
     from leopard.curation.mixture import MixSettings, write_mix
 
     report = write_mix(load(MixSettings, config), out)
-    typer.echo(f"{report.num_samples} samples in {out}; {report.dropped} on drop lists")
+    typer.echo(
+        f"{report.num_samples} samples in {out}, {report.filled} of them to fill up; "
+        f"{report.dropped} on drop lists"
+    )
+    for path in report.absent:
+        typer.echo(f"not there: {path}")
     for cell, count in report.cells.items():
         missing = report.deficits.get(cell, 0)
         typer.echo(f"{count:8}  {cell}" + (f" ({missing} missing)" if missing else ""))
+    if report.to_make:
+        typer.echo(f"about {report.to_make} more samples to fill up would be enough")
 
 
 @app.command()

@@ -1,12 +1,13 @@
 """Mixes: a set of given shares from several folders of shards.
 
 Samples are picked by a hash of their id, so that a mix of the same folders is always the same and
-a larger mix contains the smaller. What is missing is reported, never filled up silently. Knows
-nothing of how samples were made.
+a larger mix contains the smaller. What the sources lack comes from the folders named to fill up,
+and is counted; what is still missing is reported. Knows nothing of how samples were made.
 """
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from pydantic import Field
 from leopard.config import Settings
 from leopard.curation.quality import read_drops
 from leopard.curation.randomness import share
+from leopard.errors import DataError
 from leopard.schema.samples import Sample, VectorPage
 from leopard.schema.shards import PdfTable, iter_samples, shard_paths, write_shard
 
@@ -24,8 +26,10 @@ from leopard.schema.shards import PdfTable, iter_samples, shard_paths, write_sha
 class MixSettings(Settings):
     """What a mix is made of."""
 
-    sources: tuple[Path, ...]
-    """Folders of shards."""
+    sources: tuple[Path, ...] = ()
+    """Folders of shards, or folders of such folders; those that are not there are reported."""
+    fill: tuple[Path, ...] = ()
+    """Folders, such as synthetic sets, that are used only for what the sources lack."""
     num_samples: int = Field(ge=1)
     domains: dict[str, float] = Field(default_factory=dict)
     """Domain -> share of the samples; empty means as found."""
@@ -44,6 +48,13 @@ class MixReport:
     """Samples by domain and number of images."""
     deficits: dict[str, int] = field(default_factory=dict)
     """Samples that were wanted and not there."""
+    filled: int = 0
+    """Samples that came from the folders to fill up."""
+    to_make: int = 0
+    """Samples that the folders to fill up would need besides, at their shares, for all that is
+    missing; 0 where nothing is, or where they have none of a kind that is."""
+    absent: list[Path] = field(default_factory=list)
+    """Folders that are not there."""
     dropped: int = 0
     """Samples on drop lists."""
 
@@ -52,19 +63,21 @@ class MixReport:
 class _Entry:
     id: str
     cell: tuple[str, bool]
-    order: float
+    order: tuple[bool, float]
+    """Samples that fill up come last."""
 
 
 def write_mix(settings: MixSettings, target: Path) -> MixReport:
     """Pick the samples and write them as new shards."""
     target.mkdir(parents=True, exist_ok=True)
     report = MixReport()
-    entries = list(_entries(settings, report))
+    folders = _present(settings, report)
+    entries = list(_entries(settings, folders, report))
     picked = _pick(settings, entries, report)
     batch: list[Sample] = []
     pdfs: dict[str, bytes] = {}
     number = 0
-    for folder in settings.sources:
+    for folder, _ in folders:
         for shard in shard_paths(folder):
             table = PdfTable(shard)
             for sample in iter_samples(shard):
@@ -91,9 +104,28 @@ def _flush(batch: list[Sample], pdfs: dict[str, bytes], target: Path, number: in
     return number
 
 
-def _entries(settings: MixSettings, report: MixReport) -> Iterator[_Entry]:
+def _present(settings: MixSettings, report: MixReport) -> list[tuple[Path, bool]]:
+    """The folders that are there, and whether they only fill up.
+
+    Raises:
+        DataError: If none is.
+    """
+    named = [(path, False) for path in settings.sources] + [(path, True) for path in settings.fill]
+    report.absent = [path for path, _ in named if not path.exists()]
+    found = [(path, is_fill) for path, is_fill in named if path.exists()]
+    if not found:
+        raise DataError(
+            f"nothing to mix: none of {', '.join(str(path) for path, _ in named) or 'no folders'} "
+            "is there; convert sources or make samples first"
+        )
+    return found
+
+
+def _entries(
+    settings: MixSettings, folders: list[tuple[Path, bool]], report: MixReport
+) -> Iterator[_Entry]:
     seen: set[str] = set()
-    for folder in settings.sources:
+    for folder, is_fill in folders:
         drops = read_drops(folder)
         for sample in iter_samples(folder):
             if sample.split != settings.split or sample.id in seen:
@@ -103,19 +135,24 @@ def _entries(settings: MixSettings, report: MixReport) -> Iterator[_Entry]:
                 report.dropped += 1
                 continue
             cell = (sample.domain, len(sample.images) > 1)
-            yield _Entry(sample.id, cell, share("mix", sample.id))
+            yield _Entry(sample.id, cell, (is_fill, share("mix", sample.id)))
 
 
 def _pick(settings: MixSettings, entries: list[_Entry], report: MixReport) -> set[str]:
     picked: set[str] = set()
+    fills = Counter(entry.cell for entry in entries if entry.order[0])
     for cell, wanted in _quotas(settings, entries).items():
         found = sorted((e for e in entries if e.cell == cell), key=lambda e: (e.order, e.id))
         taken = found[:wanted]
         picked |= {entry.id for entry in taken}
+        report.filled += sum(entry.order[0] for entry in taken)
         name = f"{cell[0]}, {'several images' if cell[1] else 'one image'}"
         report.cells[name] += len(taken)
         if len(taken) < wanted:
             report.deficits[name] = wanted - len(taken)
+            rate = fills[cell] / fills.total() if fills else 0.0
+            report.to_make = max(report.to_make, math.ceil((wanted - len(taken)) / rate)
+                                 if rate else 0)  # fmt: skip
     report.num_samples = len(picked)
     return picked
 
