@@ -8,12 +8,15 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+import PIL.Image
 import pytest
 
 from leopard.config import load
 from leopard.curation.audit import record_verdicts, write_audit
 from leopard.curation.card import wilson, write_card
 from leopard.curation.exports import pixel_samples
+from leopard.curation.gallery import CELL
 from leopard.curation.mixture import MixSettings, write_mix
 from leopard.curation.plan import Plan, save_plan
 from leopard.curation.quality import write_drops
@@ -49,14 +52,26 @@ def test_the_card_counts_what_is_there(folder: Path, tmp_path: Path) -> None:
     assert sum(facts["counts"]["Domain"].values()) == 14
     text = (tmp_path / "card.md").read_text()
     assert "question-only baseline" in text
-    assert "No sample has been looked at" in text
-    assert (tmp_path / "gallery.png").stat().st_size > 1000
+    assert "no sample yet" in text
+    assert "not yet" in text
+    with PIL.Image.open(tmp_path / "gallery.png") as picture:
+        sheet = picture.convert("RGB")
+    assert sheet.size == (6 * CELL[0], CELL[1])
+    red = np.abs(np.asarray(sheet, dtype=int) - (228, 87, 46)).max(axis=2) < 40
+    assert red[:, : 4 * CELL[0]].any()
+    assert not red[:, 4 * CELL[0] :].any()
 
 
-def test_a_whole_folder_is_verified(folder: Path) -> None:
-    verdict = verify_folder(folder)
+def test_a_whole_folder_is_verified(folder: Path, tmp_path: Path) -> None:
+    counted: list[int] = []
+    verdict = verify_folder(folder, counted.append)
+    assert counted == [7, 7]
     assert verdict.num_samples == 14
     assert not verdict.errors
+    write_card(folder, tmp_path, gallery=0)
+    line = f"{verdict.num_questions:,} questions of 14 samples, 0 wrong."
+    assert line in (tmp_path / "card.md").read_text()
+    (folder / "verify.json").unlink()
 
 
 def test_the_viewer_is_one_file_that_loads_nothing(folder: Path, tmp_path: Path) -> None:
@@ -76,11 +91,16 @@ def test_audits_pick_the_same_samples_and_their_verdicts_reach_the_card(
     assert write_audit(folder, first, 3) == write_audit(folder, second, 3) == 3
     assert first.read_text() == second.read_text()
     verdicts = tmp_path / "verdicts.jsonl"
-    lines = [{"id": "a", "verdict": "accept"}, {"id": "b", "verdict": "reject"}]
+    lines = [
+        {"id": "a", "verdict": "accept"},
+        {"id": "b", "verdict": "reject", "note": "page 2 is cut"},
+    ]
     verdicts.write_text("\n".join(map(json.dumps, lines)))
     assert record_verdicts(folder, verdicts).startswith("1 of 2 samples rejected")
     write_card(folder, tmp_path / "card", gallery=0)
-    assert "2 random samples were looked at" in (tmp_path / "card" / "card.md").read_text()
+    text = (tmp_path / "card" / "card.md").read_text()
+    assert "2 random samples, 1 with an error" in text
+    assert "- b, reject: page 2 is cut" in text
     (folder / "audit.json").unlink()
     verdicts.write_text("nonsense")
     with pytest.raises(DataError, match="line 1: not a verdict"):

@@ -145,9 +145,14 @@ def verify(folder: Shards) -> None:
 
     Example: leopard curate verify data/nano
     """
+    from leopard.cli.curate_parts import progress
     from leopard.curation.verify import verify_folder
+    from leopard.schema.shards import read_info, shard_paths
 
-    verdict = verify_folder(folder)
+    with progress(
+        "samples", sum(read_info(shard).rows for shard in shard_paths(folder))
+    ) as advance:
+        verdict = verify_folder(folder, advance)
     typer.echo(
         f"{verdict.num_questions} questions of {verdict.num_samples} samples: "
         f"{sum(verdict.errors.values())} wrong, {verdict.num_unverifiable} without a program"

@@ -27,21 +27,27 @@ def write_audit(folder: Path, target: Path, count: int) -> int:
 def record_verdicts(folder: Path, verdicts: Path) -> str:
     """Store how many looked-at samples were rejected; returns the error rate as a sentence.
 
+    A verdict is a line of JSON with `id`, `verdict` (`accept` or `reject`) and, if wanted, a `note`
+    that goes on the card.
+
     Raises:
         DataError: If a line is no verdict.
     """
     found: dict[str, str] = {}
+    notes: list[str] = []
     for number, line in enumerate(verdicts.read_text(encoding="utf-8").splitlines(), 1):
         try:
             record = json.loads(line)
             found[record["id"]] = record["verdict"]
+            if record.get("note"):
+                notes.append(f"{record['id']}, {record['verdict']}: {record['note']}")
         except (ValueError, KeyError, TypeError) as error:
             raise DataError(
                 f"{verdicts}, line {number}: not a verdict ({error}); use the file that the "
                 "viewer's button saves"
             ) from error
     errors = sum(verdict == "reject" for verdict in found.values())
-    summary = {"looked_at": len(found), "errors": errors}
+    summary = {"looked_at": len(found), "errors": errors, "notes": notes}
     write_text_atomically(folder / AUDIT_FILE, json.dumps(summary) + "\n")
     low, high = wilson(errors, len(found))
     return f"{errors} of {len(found)} samples rejected, error rate {low:.1%} to {high:.1%}"

@@ -9,18 +9,17 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import PIL.Image
-
-from leopard.curation.pixels import draw
-from leopard.curation.quality import blind_baselines, read_drops
-from leopard.schema.samples import Sample, VectorPage
-from leopard.schema.shards import PdfTable, iter_samples, read_info, shard_paths
+from leopard.curation.gallery import gallery as draw_gallery
+from leopard.curation.quality import blind_baselines
+from leopard.schema.samples import Sample
+from leopard.schema.shards import iter_samples, read_info, shard_paths
 
 AUDIT_FILE = "audit.json"
+VERIFY_FILE = "verify.json"
 _BAR = 24
 
 
@@ -86,7 +85,7 @@ def write_card(folder: Path, target: Path, *, gallery: int = 30) -> Statistics:
     Args:
         folder: The shards.
         target: Folder to write into.
-        gallery: Samples whose first page is shown.
+        gallery: Samples of which a page and a question are shown.
     """
     target.mkdir(parents=True, exist_ok=True)
     statistics, rejects, size = Statistics(), Counter[str](), 0
@@ -112,10 +111,10 @@ def write_card(folder: Path, target: Path, *, gallery: int = 30) -> Statistics:
         "counts": {name: dict(c.most_common()) for name, c in statistics.counters.items()},
     }
     (target / "card.json").write_text(json.dumps(facts, indent=1, ensure_ascii=False) + "\n")
-    text = _markdown(facts, _audit_line(folder))
+    text = _markdown(facts, [_verify_line(folder), "", *_audit_lines(folder)])
     (target / "card.md").write_text(text, encoding="utf-8")
     if gallery:
-        _gallery(folder, gallery).save(target / "gallery.png")
+        draw_gallery(folder, gallery).save(target / "gallery.png", optimize=True)
     return statistics
 
 
@@ -126,19 +125,34 @@ def _stage_counts(folder: Path) -> dict[str, int]:
     return found
 
 
-def _audit_line(folder: Path) -> str:
+def _verify_line(folder: Path) -> str:
+    path = folder / VERIFY_FILE
+    if not path.exists():
+        return "**Proven again:** not yet (`leopard curate verify`)."
+    record = json.loads(path.read_text(encoding="utf-8"))
+    line = (
+        f"**Proven again** from the stored PDFs and programs alone: {record['questions']:,} "
+        f"questions of {record['samples']:,} samples, {record['wrong']:,} wrong"
+    )
+    unproven = record["without_program"]
+    return f"{line}, {unproven:,} without a program." if unproven else f"{line}."
+
+
+def _audit_lines(folder: Path) -> list[str]:
     path = folder / AUDIT_FILE
     if not path.exists():
-        return "No sample has been looked at by a person yet (`leopard curate audit`)."
+        return ["**Looked at:** no sample yet (`leopard curate audit`)."]
     record = json.loads(path.read_text(encoding="utf-8"))
     low, high = wilson(record["errors"], record["looked_at"])
-    return (
-        f"{record['looked_at']} random samples were looked at page by page: {record['errors']} "
-        f"with an error (95 % interval {low:.1%} to {high:.1%}). {record.get('note', '')}"
-    ).strip()
+    return [
+        f"**Looked at** page by page: {record['looked_at']} random samples, {record['errors']} "
+        f"with an error (95 % interval {low:.1%} to {high:.1%}).",
+        "",
+        *(f"- {note}" for note in record.get("notes", ())),
+    ]
 
 
-def _markdown(facts: Mapping[str, object], audit: str) -> str:
+def _markdown(facts: Mapping[str, object], checks: Sequence[str]) -> str:
     get: Callable[[str], object] = facts.__getitem__
     samples, questions = int(str(get("samples"))), int(str(get("questions")))
     multi = int(str(get("multi_image_samples")))
@@ -156,7 +170,7 @@ def _markdown(facts: Mapping[str, object], audit: str) -> str:
         f"| question-only baseline | {float(str(get('question_only_baseline'))):.1%} "
         f"(of {get('baseline_questions')} questions) |",
         "",
-        f"**Looked at:** {audit}",
+        *checks,
         "",
     ]
     counts = facts["counts"]
@@ -182,32 +196,3 @@ def _table(name: str, values: Mapping[str, int]) -> list[str]:
         bar = "#" * max(1, round(_BAR * count / top))
         lines.append(f"| {key} | {count:,} | {count / total:.1%} | `{bar}` |")
     return [*lines, ""]
-
-
-def _gallery(folder: Path, count: int) -> PIL.Image.Image:
-    """First pages, evenly picked over the set."""
-    shards = shard_paths(folder)
-    total = sum(read_info(shard).rows for shard in shards)
-    wanted = {round(i * total / count) for i in range(count)}
-    width, height, columns = 240, 300, 6
-    rows = -(-count // columns)
-    sheet = PIL.Image.new("RGB", (columns * width, rows * height), "#777777")
-    position = index = 0
-    for shard in shards:
-        pdfs = PdfTable(shard)
-        for sample in iter_samples(shard):
-            page = sample.images[0] if sample.images else None
-            if index in wanted and isinstance(page, VectorPage):
-                image = draw(pdfs.read(page.pdf_ref), page)
-                image.thumbnail((width - 8, height - 8))
-                x, y = position % columns * width + 4, position // columns * height + 4
-                sheet.paste(image, (x, y))
-                position += 1
-            index += 1
-    return sheet
-
-
-def kept(samples: Iterable[Sample], folder: Path) -> Iterable[Sample]:
-    """Samples that are on no drop list of the folder."""
-    drops = read_drops(folder)
-    return (sample for sample in samples if sample.id not in drops)

@@ -6,11 +6,13 @@ the marks are. Knows nothing of how samples were made.
 
 from __future__ import annotations
 
+import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from leopard.curation.card import VERIFY_FILE
 from leopard.curation.pixels import scan_turn
 from leopard.curation.programs.evaluator import PrintedFacts, UnprovenError, agrees, evaluate
 from leopard.curation.synthesis.printed import Place, PrintedPage, read_pdf
@@ -18,7 +20,14 @@ from leopard.curation.synthesis.sentences import says
 from leopard.errors import DataError
 from leopard.schema.geometry import ImageSize
 from leopard.schema.samples import NOT_ANSWERABLE, QuestionAnswer, Sample, VectorPage
-from leopard.schema.shards import PdfTable, check_shard, iter_samples, shard_paths
+from leopard.schema.shards import (
+    PdfTable,
+    check_shard,
+    iter_samples,
+    read_info,
+    shard_paths,
+    write_text_atomically,
+)
 
 BOX_TOLERANCE = 1e-3
 """Largest shift of an evidence box, as a share of the page."""
@@ -44,8 +53,12 @@ class Verdict:
             self.examples.append(f"{sample.id}: {problem}: {detail}")
 
 
-def verify_folder(folder: Path) -> Verdict:
-    """Verify every sample of a folder of shards, checksums included.
+def verify_folder(folder: Path, advance: Callable[[int], object] = lambda _: None) -> Verdict:
+    """Verify every sample of a folder of shards, checksums included; the count goes on the card.
+
+    Args:
+        folder: The shards.
+        advance: Called with the number of samples after each shard.
 
     Raises:
         DataError: If a file differs from its checksum.
@@ -56,6 +69,14 @@ def verify_folder(folder: Path) -> Verdict:
         pdfs = PdfTable(shard)
         for sample in iter_samples(shard):
             verify_sample(sample, pdfs, verdict)
+        advance(read_info(shard).rows)
+    record = {
+        "samples": verdict.num_samples,
+        "questions": verdict.num_questions,
+        "wrong": verdict.errors.total(),
+        "without_program": verdict.num_unverifiable,
+    }
+    write_text_atomically(folder / VERIFY_FILE, json.dumps(record) + "\n")
     return verdict
 
 
