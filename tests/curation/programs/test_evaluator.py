@@ -107,7 +107,7 @@ CASES: list[tuple[Expression, str]] = [
     (Compare(Read("t0.0.0"), Read("t0.1.0"), "Oslo", "Rome", False), "Rome"),
     (Compare(Read("f1"), Read("f2"), "Opened", "Closed", True), "Closed"),
     (Trend("t0", 0), "mixed"),
-    (PageOf("f0"), "2"),
+    (PageOf("f1"), "2"),
     (Equal(Read("f0"), Read("t0.2.k")), "Yes"),
     (Disagreement("t0", "t1", 0), "Rome"),
     (Absent(("Fax",)), ""),
@@ -176,3 +176,10 @@ def test_unknown_operators_are_named() -> None:
         evaluate({"op": "evil"}, printed_facts(fact_base()))
     with pytest.raises(DataError, match="wrong fields"):
         from_json({"op": "read", "cell": "x"})
+
+
+def test_the_page_of_what_is_printed_twice_is_not_proven() -> None:
+    printed = printed_facts(fact_base())
+    assert printed.full_text.count("Lima") > 1
+    with pytest.raises(UnprovenError, match="exactly once"):
+        evaluate(to_json(PageOf("f0")), printed)

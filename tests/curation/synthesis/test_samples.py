@@ -177,11 +177,11 @@ def test_altered_copies_and_choices_are_made_and_proven() -> None:
             "choice_share": 1.0,
             "chart_share": 0.7,
             "section_weights": (0.3, 0.7),
-            "families": {"disagree": 2.0, "order": 1.0, "lookup": 2.0, "cell": 2.0},
+            "families": {"disagree": 2.0, "order": 1.0, "lookup": 2.0, "cell": 2.0, "compare": 2.0},
         }
     )
     maker, verdict = SampleMaker(settings), Verdict()
-    families, letters = set(), set()
+    families, letters, compared = set(), set(), 0
     for index in range(25):
         item = maker.make(index)
         verify_sample(item.sample, {item.sample.images[0].pdf_ref: item.pdf}, verdict)
@@ -190,10 +190,14 @@ def test_altered_copies_and_choices_are_made_and_proven() -> None:
             if qa.choices:
                 assert qa.answer in "ABCD"
                 assert len(set(qa.choices)) == 4
+                named = {v for k, v in (qa.program or {}).items() if k.endswith("_name")}
+                assert named <= set(qa.choices)
+                compared += bool(named)
                 letters.add(qa.answer)
     assert not verdict.errors
     assert {"disagree", "order"} <= families
     assert len(letters) >= 3
+    assert compared >= 3
 
 
 def test_page_formats_are_as_frequent_as_the_settings_say() -> None:

@@ -237,7 +237,10 @@ def _trend(program: Mapping[str, Any], printed: PrintedFacts) -> Result:
 
 
 def _page(program: Mapping[str, Any], printed: PrintedFacts) -> Result:
-    _text(program["element"], printed)
+    heading = _text(program["element"], printed)
+    # A name that is printed twice, as on slides that go on, may be looked for on either page.
+    if printed.full_text.casefold().count(heading.casefold()) != 1:
+        raise UnprovenError(f"{heading!r} is not printed exactly once")
     return Fraction(printed.pages[program["element"]])
 
 

@@ -417,10 +417,8 @@ class QuestionDrawer:
         names = {f.spec.name for f in self.facts.fields.values()}
         missing = [s for s in domain.fields.values() if s.name not in names]
         for spec in self._shuffled(missing)[:4]:
-            if spec.questions and self.rng.random() < 0.4:
-                question, surface = spec.questions[0], f"whole.{spec.name}.0"
-            else:
-                question, surface = self._ask_field(self.rng.choice(spec.labels))
+            # By label only: a whole question may be answered by what has another label.
+            question, surface = self._ask_field(self.rng.choice(spec.labels))
             yield Draft("unanswerable", question, Absent(spec.labels), surface)
 
     # -- parts -----------------------------------------------------------------------------------

@@ -275,10 +275,13 @@ def as_choice(rng: random.Random, qa: QuestionAnswer, document: PrintedDocument)
             kind = element.split(".")[0] if is_key else f"{value.kind} {value.unit}"
             kinds.setdefault(kind, set()).add(value.text)
     pool = next((texts for texts in kinds.values() if qa.answer in texts), set())
-    others = sorted(pool - {qa.answer})
-    if len(others) < 3:
+    program = qa.program or {}
+    named = {program[side] for side in ("left_name", "right_name") if side in program}
+    named -= {qa.answer}  # what the question itself names is an option
+    others = sorted(pool - named - {qa.answer})
+    if len(others) + len(named) < 3:
         return qa
-    options = [qa.answer, *rng.sample(others, 3)]
+    options = [qa.answer, *sorted(named), *rng.sample(others, 3 - len(named))]
     rng.shuffle(options)
     listed = "\n".join(f"{letter}. {text}" for letter, text in zip(LETTERS, options, strict=True))
     question = f"{qa.question}\n{listed}\n{rng.choice(CHOICE_ENDINGS)}"
@@ -332,7 +335,7 @@ def _domain(document: PrintedDocument) -> Domain:
     if document.blueprint.view in by_view:
         return by_view[document.blueprint.view]
     blocks = {style.split(":")[0] for style in document.styles}
-    if "fields" in blocks or not blocks:
+    if any(element in document.facts.fields for element in document.places) or not blocks:
         return "document"
     return "mixed" if len(blocks) > 1 else "chart" if blocks == {"chart"} else "table"
 
