@@ -17,7 +17,7 @@ from leopard.documents.pdf import PDFIUM_LOCK
 from leopard.documents.resolution import POINTS_PER_INCH
 from leopard.schema.geometry import Box
 
-_LINE_END_HYPHEN = "\x02"
+LINE_END_HYPHEN = "\x02"
 """PDFium's character for any hyphen at the end of a line, soft or real."""
 _SPAN = 1 << 24
 """Device units per page side when the page-to-picture transform is asked of PDFium, which answers
@@ -71,7 +71,7 @@ def pdf_text_layer(page: pdfium.PdfPage, *, dpi: float) -> list[PrintedChar | No
     return [
         None
         if box is None or line is None
-        else PrintedChar("-" if text == _LINE_END_HYPHEN else text, box, line.center[1])
+        else PrintedChar("-" if text == LINE_END_HYPHEN else text, box, line.center[1])
         for text, box, line in _layer(page, dpi)
     ]
 
@@ -94,12 +94,12 @@ def pdf_words(page: pdfium.PdfPage, *, dpi: float) -> list[PrintedWord]:
             words += _as_word(parts)
             parts, is_line_end = [], True
             continue
-        shown = "-" if text == _LINE_END_HYPHEN else text
+        shown = "-" if text == LINE_END_HYPHEN else text
         if is_line_end:
             parts.append((shown, box))
         else:
             parts[-1] = (parts[-1][0] + shown, _union(parts[-1][1], box))
-        is_line_end = text == _LINE_END_HYPHEN
+        is_line_end = text == LINE_END_HYPHEN
     return words + _as_word(parts)
 
 
@@ -116,17 +116,50 @@ def pdf_marks(page: pdfium.PdfPage, *, dpi: float) -> dict[str, list[Box]]:
     found: dict[str, list[Box]] = {}
     with PDFIUM_LOCK:
         place = _placement(page, dpi)
-        position, link, rect = ctypes.c_int(0), pdfium_c.FPDF_LINK(), pdfium_c.FS_RECTF()
-        while pdfium_c.FPDFLink_Enumerate(page, position, link):
-            action = pdfium_c.FPDFLink_GetAction(link)
-            if not action or not pdfium_c.FPDFLink_GetAnnotRect(link, rect):
-                continue
-            uri = _uri(page, action)
-            if uri:
-                found.setdefault(uri, []).append(
-                    place(rect.left, rect.bottom, rect.right, rect.top)
-                )
+        for uri, rectangle in raw_links(page):
+            found.setdefault(uri, []).append(place(*rectangle))
     return found
+
+
+Rectangle = tuple[float, float, float, float]
+"""Left, bottom, right, top in the page's own coordinates: points, origin bottom left."""
+
+
+def raw_links(page: pdfium.PdfPage) -> Iterator[tuple[str, Rectangle]]:
+    """Address and place of every web link, in the page's own coordinates; takes no lock."""
+    position, link, rect = ctypes.c_int(0), pdfium_c.FPDF_LINK(), pdfium_c.FS_RECTF()
+    while pdfium_c.FPDFLink_Enumerate(page, position, link):
+        action = pdfium_c.FPDFLink_GetAction(link)
+        if not action or not pdfium_c.FPDFLink_GetAnnotRect(link, rect):
+            continue
+        uri = _uri(page, action)
+        if uri:
+            yield uri, (rect.left, rect.bottom, rect.right, rect.top)
+
+
+def raw_characters(
+    textpage: pdfium.PdfTextPage,
+) -> Iterator[tuple[int, str, Rectangle | None]]:
+    """Index, text and ink of every character, in the page's own coordinates; takes no lock.
+
+    Two halves of a character beyond 16 bits are one. Without ink there is no rectangle.
+    """
+    handle = textpage.raw
+    left, right, bottom, top = (ctypes.c_double() for _ in range(4))
+    # PDFium's order is left, right, bottom, top.
+    refs = tuple(ctypes.byref(side) for side in (left, right, bottom, top))
+    high = 0
+    for index in range(pdfium_c.FPDFText_CountChars(handle)):
+        code = pdfium_c.FPDFText_GetUnicode(handle, index)
+        if 0xD800 <= code < 0xDC00:
+            high = code
+            continue
+        if 0xDC00 <= code < 0xE000:
+            code = 0x10000 + ((high - 0xD800) << 10) + (code - 0xDC00) if high else 0
+        high = 0
+        has_ink = pdfium_c.FPDFText_GetCharBox(handle, index, *refs)
+        ink = (left.value, bottom.value, right.value, top.value) if has_ink else None
+        yield index, chr(code), ink
 
 
 def _as_word(parts: list[tuple[str, Box]]) -> list[PrintedWord]:
@@ -169,29 +202,14 @@ def _layer(page: pdfium.PdfPage, dpi: float) -> Iterator[_Character]:
 def _read_layer(
     textpage: pdfium.PdfTextPage, place: Callable[[float, float, float, float], Box]
 ) -> Iterator[_Character]:
-    left, right, bottom, top = (ctypes.c_double() for _ in range(4))
     loose = pdfium_c.FS_RECTF()
-    high = 0
-    for index in range(textpage.count_chars()):
-        code = pdfium_c.FPDFText_GetUnicode(textpage, index)
-        if 0xD800 <= code < 0xDC00:
-            high = code
-            continue
-        if 0xDC00 <= code < 0xE000:  # the second half of a character beyond 16 bits
-            code = 0x10000 + ((high - 0xD800) << 10) + (code - 0xDC00) if high else 0
-        high = 0
-        text = chr(code)
-        is_blank = text == "\0" or text.isspace()
-        # PDFium's order is left, right, bottom, top.
-        if is_blank or not pdfium_c.FPDFText_GetCharBox(textpage, index, left, right, bottom, top):
+    for index, text, ink in raw_characters(textpage):
+        if ink is None or text == "\0" or text.isspace():
             yield " ", None, None
         else:
             pdfium_c.FPDFText_GetLooseCharBox(textpage, index, loose)
-            yield (
-                text,
-                place(left.value, bottom.value, right.value, top.value),
-                place(loose.left, loose.bottom, loose.right, loose.top),
-            )
+            line = place(loose.left, loose.bottom, loose.right, loose.top)
+            yield text, place(*ink), line
 
 
 def _placement(page: pdfium.PdfPage, dpi: float) -> Callable[[float, float, float, float], Box]:

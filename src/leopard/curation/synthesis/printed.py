@@ -6,7 +6,6 @@ at the facts, so that what is read can disprove them. Knows nothing of questions
 
 from __future__ import annotations
 
-import ctypes
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,6 +17,12 @@ import pypdfium2 as pdfium
 import pypdfium2.raw as raw
 
 from leopard.curation.synthesis.markup import MARK_SCHEME
+from leopard.documents.pdf_text import (
+    LINE_END_HYPHEN,
+    Rectangle,
+    raw_characters,
+    raw_links,
+)
 from leopard.schema.geometry import Box
 
 Boxes = npt.NDArray[np.float64]
@@ -25,8 +30,6 @@ GENERATED_BLANK = "\u2005"
 """Stands for a blank that PDFium guesses from a gap between glyphs and that nobody printed."""
 PRINTS_BLANKS = "Typst"
 """Creator whose files hold every blank as a character; browsers leave gaps between words."""
-HYPHEN_AT_LINE_END = "\x02"
-"""What PDFium reports for a hyphen that ends a line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +90,7 @@ def _read_page(pdf: pdfium.PdfDocument, index: int, prints_blanks: bool) -> Prin
     textpage = page.get_textpage()
     try:
         chars, boxes = _characters(textpage, height, prints_blanks)
-        marks = _marks(pdf, page, height)
+        marks = _marks(page, height)
     finally:
         textpage.close()
         page.close()
@@ -113,35 +116,24 @@ def _read_page(pdf: pdfium.PdfDocument, index: int, prints_blanks: bool) -> Prin
 
 def _characters(textpage: Any, height: float, prints_blanks: bool) -> tuple[list[str], Boxes]:
     """Characters and their ink boxes, (character, left top right bottom), in points."""
-    handle = textpage.raw
-    count = raw.FPDFText_CountChars(handle)
-    left, bottom, right, top = (ctypes.c_double() for _ in range(4))
-    refs = (ctypes.byref(left), ctypes.byref(right), ctypes.byref(bottom), ctypes.byref(top))
     chars: list[str] = []
-    boxes = np.zeros((count, 4))
-    for i in range(count):
-        char = chr(raw.FPDFText_GetUnicode(handle, i))
-        if char == " " and prints_blanks and raw.FPDFText_IsGenerated(handle, i) == 1:
+    boxes: list[Rectangle] = []
+    for index, char, ink in raw_characters(textpage):
+        if char == " " and prints_blanks and raw.FPDFText_IsGenerated(textpage.raw, index) == 1:
             char = GENERATED_BLANK
-        chars.append("-" if char == HYPHEN_AT_LINE_END else " " if char < " " else char)
-        raw.FPDFText_GetCharBox(handle, i, *refs)
-        boxes[i] = left.value, height - top.value, right.value, height - bottom.value
-    return chars, boxes
+        chars.append("-" if char == LINE_END_HYPHEN else " " if char < " " else char)
+        left, bottom, right, top = ink or (0.0, 0.0, 0.0, 0.0)
+        boxes.append((left, height - top, right, height - bottom))
+    return chars, np.array(boxes).reshape(-1, 4)
 
 
-def _marks(pdf: pdfium.PdfDocument, page: Any, height: float) -> dict[str, list[Box]]:
+def _marks(page: pdfium.PdfPage, height: float) -> dict[str, list[Box]]:
     """Boxes of every mark; a mark that wraps has one box per line."""
-    position, link = ctypes.c_int(0), raw.FPDF_LINK()
-    rect, buffer = raw.FS_RECTF(), ctypes.create_string_buffer(256)
     found: dict[str, list[Box]] = defaultdict(list)
-    while raw.FPDFLink_Enumerate(page.raw, ctypes.byref(position), ctypes.byref(link)):
-        raw.FPDFLink_GetAnnotRect(link, ctypes.byref(rect))
-        raw.FPDFAction_GetURIPath(pdf.raw, raw.FPDFLink_GetAction(link), buffer, 256)
-        top, bottom = sorted((height - rect.top, height - rect.bottom))
-        uri = buffer.value.decode()
+    for uri, (left, one, right, other) in raw_links(page):
         if uri.startswith(MARK_SCHEME):
-            box = Box(rect.left, top, rect.right, bottom)
-            found[uri.removeprefix(MARK_SCHEME)].append(box)
+            top, bottom = sorted((height - one, height - other))
+            found[uri.removeprefix(MARK_SCHEME)].append(Box(left, top, right, bottom))
     return dict(found)
 
 
