@@ -67,6 +67,16 @@ def ask(
         str, typer.Option(help="Instruction after the question: none, direct or cot.")
     ] = "none",
     device: Annotated[str | None, typer.Option(help="cpu, cuda or mps.")] = None,
+    dtype: Annotated[
+        str | None, typer.Option(help="float32, bfloat16 or float16. Default: what suits.")
+    ] = None,
+    weights: Annotated[
+        str | None, typer.Option(help="int8 or int4: quantised weights on a CPU.")
+    ] = None,
+    index: Annotated[
+        Path | None,
+        typer.Option(help="Folder of `leopard index`. Default: LEOPARD_INDEX or the user's cache."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Answer and errors only.")] = False,
 ) -> None:
@@ -80,7 +90,7 @@ def ask(
     settings = {"policy": policy, "max_crops": max_crops, "on_too_many_images": on_too_many}
     console = _console(quiet)
     with _status(console, "Loading the model"):
-        leopard = _load(model, device, settings)
+        leopard = _load(model, (device, dtype, weights), index, settings)
     read = _read_pages(leopard, files, (pages, password), console)
     if not read.pages:
         # One line for each file that gave nothing.
@@ -116,10 +126,25 @@ def _is_file(text: str) -> bool:
         return False
 
 
-def _load(model: str | None, device: str | None, settings: dict[str, Any]) -> Leopard:
+def _load(
+    model: str | None,
+    form: tuple[str | None, str | None, str | None],
+    index: Path | None,
+    settings: dict[str, Any],
+) -> Leopard:
+    from leopard.inference.disk_store import default_folder
+    from leopard.inference.engine import EngineOptions
     from leopard.inference.leopard import Leopard
 
-    return Leopard.from_pretrained(model, device=device, processor_settings=settings)
+    device, dtype, weights = form
+    return Leopard.from_pretrained(
+        model,
+        device=device,
+        dtype=dtype,
+        weights=weights,
+        options=EngineOptions(index=index or default_folder()),
+        processor_settings=settings,
+    )
 
 
 def _read_pages(

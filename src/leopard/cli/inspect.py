@@ -60,7 +60,14 @@ def inspect(
     ] = None,
     model: Annotated[
         str | None,
-        typer.Option(help="Model folder whose settings count; default: the published model's."),
+        typer.Option(
+            help="Model whose settings count and whose memory is predicted, such as leopard-nano. "
+            "Default: the published model's settings."
+        ),
+    ] = None,
+    dtype: Annotated[
+        str | None,
+        typer.Option(help="Number type that memory is predicted for. Default: what suits."),
     ] = None,
     picture: Annotated[
         Path | None, typer.Option(help="Draw pages, thumbnails and tiles into this image file.")
@@ -73,12 +80,15 @@ def inspect(
     found = _find_pages(files or [], size or [], (pages, password), settings, picture)
     found = _choose(found, settings)
     plan = _plan(found, settings)
+    memory = None if model is None else _memory(model, dtype, plan)
     if picture is not None:
         _save_picture(plan, found, picture)
     if as_json:
-        typer.echo(json.dumps(_record(plan, found), indent=2))
+        typer.echo(json.dumps({**_record(plan, found), "memory_bytes": memory}, indent=2))
     else:
         _print_table(plan, found)
+        if memory is not None:
+            _print_memory(memory)
         if picture is not None:
             typer.echo(f"Picture: {picture}", err=True)
     for failure in found.failures:
@@ -178,6 +188,23 @@ def _plan(found: _Pages, settings: ProcessorSettings) -> CropPlan:
         policy=settings.policy,
         max_tiles_per_image=settings.max_tiles_per_image,
     )
+
+
+def _memory(model: str, dtype: str | None, plan: CropPlan) -> dict[str, int] | None:
+    """Bytes that an answer about these pages will take; None for models without crops."""
+    from leopard.inference.loading import predict_memory
+
+    return predict_memory(model, plan, dtype=dtype)
+
+
+def _print_memory(memory: dict[str, int]) -> None:
+    parts = ", ".join(
+        f"{name.replace('_', ' ')} {count / 2**20:.0f}"
+        for name, count in memory.items()
+        if name != "total"
+    )
+    typer.echo(f"Memory of an answer: {memory['total'] / 2**20:.0f} MiB and about 400 for Python")
+    typer.echo(f"MiB by part: {parts}")
 
 
 def _save_picture(plan: CropPlan, found: _Pages, picture: Path) -> None:

@@ -12,10 +12,13 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
+import transformers
 from numpy.typing import NDArray
 from torch import Tensor
 
+import leopard
 from leopard.errors import ContextLengthError
+from leopard.inference.memory import Demand
 from leopard.inference.vision_cache import (
     VisionCache,
     VisualTokens,
@@ -23,6 +26,9 @@ from leopard.inference.vision_cache import (
     crop_key,
 )
 from leopard.schema.generation import GenerationRequest
+
+VERSIONS = f"leopard {leopard.__version__}, torch {torch.__version__}, {transformers.__version__}"
+"""Part of all names of cache entries: what other versions left on disk is not used."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -78,6 +84,13 @@ class RequestEncoder(Protocol):
         """
         ...
 
+    chunk: int
+    """Crops encoded at once."""
+
+    def demand(self, prepared: PreparedRequest, max_new_tokens: int) -> Demand | None:
+        """What a request needs of memory; None where that cannot be told."""
+        ...
+
     def looking(self, prepared: PreparedRequest) -> Generator[None, None, Visuals | None]:
         """Encode the images of a request, pausing between chunks; None when it has none."""
         ...
@@ -104,6 +117,7 @@ class CropEncoder:
         self._cache = cache
         self._known: OrderedDict[_Seen, tuple[str, ...]] = OrderedDict()
         self._fingerprint = WeightsFingerprint(model.model.vision_encoder, model.model.connector)
+        self.chunk = int(model.config.vision_chunk_size)
 
     @property
     def tokenizer(self) -> Any:
@@ -117,7 +131,7 @@ class CropEncoder:
 
     def scope(self) -> str:
         """Geometry and weights."""
-        return f"{self._model.config.crop_geometry} {self._fingerprint()}"
+        return f"{self._model.config.crop_geometry} {self._fingerprint()} {VERSIONS}"
 
     def prepare(self, request: GenerationRequest) -> PreparedRequest:
         """Token ids and crop plan of a request."""
@@ -129,6 +143,14 @@ class CropEncoder:
             layout=prepared.plan,
             dropped_images=prepared.dropped_images,
             image_names=request.image_names,
+        )
+
+    def demand(self, prepared: PreparedRequest, max_new_tokens: int) -> Demand:
+        """What a request needs of memory."""
+        return Demand(
+            sizes=tuple(image.size for image in prepared.layout.images),
+            num_crops=prepared.num_crops,
+            positions=len(prepared.input_ids) + max_new_tokens,
         )
 
     def looking(self, prepared: PreparedRequest) -> Generator[None, None, Visuals | None]:
@@ -151,7 +173,7 @@ class CropEncoder:
                 found[key] = entry.tokens
                 continue
             waiting[key] = crop
-            if len(waiting) == self._model.config.vision_chunk_size:
+            if len(waiting) >= self.chunk:
                 found.update(self._encode(waiting))
                 waiting = {}
                 yield
@@ -162,7 +184,11 @@ class CropEncoder:
                 self._known.popitem(last=False)
         # Inference mode belongs to the thread, so it must not last over a pause.
         with torch.inference_mode():
-            return Visuals(torch.stack([found[key] for key in keys]), tuple(keys))
+            return Visuals(self._stacked([found[key] for key in keys]), tuple(keys))
+
+    def _stacked(self, tokens: list[Tensor]) -> Tensor:
+        device = self._model.get_input_embeddings().weight.device
+        return torch.stack([one.to(device) for one in tokens])
 
     def _remembered(self, seen: _Seen) -> Visuals | None:
         """Visual tokens of images known by name, without cutting them into crops again."""
@@ -175,7 +201,7 @@ class CropEncoder:
         if len(tokens) < len(keys):
             return None
         with torch.inference_mode():
-            return Visuals(torch.stack(tokens), keys)
+            return Visuals(self._stacked(tokens), keys)
 
     def _crops(self, prepared: PreparedRequest) -> Iterator[NDArray[np.float32]]:
         source = prepared.source
@@ -210,6 +236,7 @@ class WholeImageEncoder:
         self._processor = processor
         self._cache = cache
         self._fingerprint = WeightsFingerprint(model.model.vision_model, model.model.connector)
+        self.chunk = 1
 
     @property
     def tokenizer(self) -> Any:
@@ -223,7 +250,7 @@ class WholeImageEncoder:
 
     def scope(self) -> str:
         """Weights; the geometry is in the pixels' shape."""
-        return self._fingerprint()
+        return f"{self._fingerprint()} {VERSIONS}"
 
     def prepare(self, request: GenerationRequest) -> PreparedRequest:
         """Token ids and padded pixels of a request."""
@@ -242,6 +269,9 @@ class WholeImageEncoder:
             source=inputs,
             layout=tuple(image.size for image in request.images),
         )
+
+    def demand(self, prepared: PreparedRequest, max_new_tokens: int) -> None:
+        """Unknown: images of a batch are padded to each other."""
 
     def looking(self, prepared: PreparedRequest) -> Generator[None, None, Visuals | None]:
         """Encode the images; the padding they share makes them one unit for the cache."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -17,6 +18,7 @@ from transformers import DynamicCache
 
 from leopard.errors import ConfigError, GenerationError
 from leopard.inference.decoding_state import DecodingState
+from leopard.inference.disk_store import DiskStore
 from leopard.inference.encoders import (
     CropEncoder,
     PreparedRequest,
@@ -26,11 +28,12 @@ from leopard.inference.encoders import (
     stop_tokens,
 )
 from leopard.inference.growing_cache import new_cache
+from leopard.inference.memory import PIECES, fit_memory, free_bytes, weight_bytes_of
 from leopard.inference.prefix_cache import PrefixCache, prefix_key, prefix_length
 from leopard.inference.sampling import Sampler
 from leopard.inference.shared_document import SharedState, can_share
 from leopard.inference.text_stream import TextStream
-from leopard.inference.vision_cache import VisionCache
+from leopard.inference.vision_cache import VisionCache, WeightsFingerprint
 from leopard.schema.generation import Generation, GenerationRequest, Timings, Usage
 
 if TYPE_CHECKING:
@@ -49,6 +52,12 @@ class EngineOptions:
     """Most bytes of visual tokens kept for later; 0 keeps none."""
     prefix_cache_bytes: int = 1024 * 2**20
     """Most bytes of keys and values of documents kept for later questions; 0 keeps none."""
+    memory_bytes: int | None = None
+    """Most bytes for weights and one answer; what is free on the device by default."""
+    index: Path | None = None
+    """Folder with cache entries on disk; None uses none."""
+    index_writes: bool = False
+    """Whether new entries are written to the index; otherwise it is only read."""
 
     def __post_init__(self) -> None:
         if min(self.max_batch_size, self.max_batch_tokens) < 1:
@@ -128,14 +137,18 @@ class LocalGenerator:
         self.model = model.eval()
         self.processor = processor
         self.options = options or EngineOptions()
-        self.vision_cache = VisionCache(self.options.vision_cache_bytes)
-        self.prefix_cache = PrefixCache(self.options.prefix_cache_bytes)
+        self.index = self._open_index()
+        self.vision_cache = VisionCache(self.options.vision_cache_bytes, self.index)
+        self.prefix_cache = PrefixCache(self.options.prefix_cache_bytes, self.index)
+        self._language_weights = WeightsFingerprint(model)
         self._name = name
         self._image_token = model.config.image_token_id
         self.encoder: RequestEncoder = self._make_encoder()
         self.stop_tokens = stop_tokens(model, self.encoder)
         self._forbidden = self._forbidden_tokens()
         self._can_share = can_share(model)
+        self._weight_bytes = weight_bytes_of(model)
+        self._piece = PIECES[0]
 
     @property
     def name(self) -> str:
@@ -214,6 +227,7 @@ class LocalGenerator:
         """As `start`, but pauses after every chunk of crops, so that others can be served."""
         begin = time.perf_counter()
         prepared = self.encoder.prepare(request)
+        self._fit_memory(prepared, request)
         prepared_at = time.perf_counter()
         memo = visuals or VisualMemo()
         if memo.layout != prepared.layout or memo.scope != self.encoder.scope():
@@ -276,13 +290,56 @@ class LocalGenerator:
         for row in running:
             row.timings = replace(row.timings, decode_s=row.timings.decode_s + spent)
 
+    def remember(self, request: GenerationRequest) -> int:
+        """Read a document into the caches, and into the index where that is written to.
+
+        Args:
+            request: Any question about the document.
+
+        Returns:
+            Positions of the prompt that later questions need not read.
+
+        Raises:
+            LeopardError: As `start`.
+        """
+        row = self.start(request)
+        length = self._document_length(row)
+        if row.visuals is not None and length:
+            with torch.inference_mode():
+                self._document(row, length)
+        return length
+
     def open_batch(self) -> LocalBatch:
         """A batch that requests join and leave while it runs; one at a time, in one thread."""
         from leopard.inference.running_batch import LocalBatch
 
         return LocalBatch(self)
 
+    def _fit_memory(self, prepared: PreparedRequest, request: GenerationRequest) -> None:
+        """Choose how much is computed at once; refuse what cannot fit, before any work."""
+        demand = self.encoder.demand(prepared, request.sampling.max_new_tokens)
+        if demand is None:
+            return
+        weight = self.model.get_input_embeddings().weight
+        # Weights and pages are in memory already.
+        present = self._weight_bytes + 3 * sum(s.width * s.height for s in demand.sizes)
+        limit = self.options.memory_bytes
+        fitted = fit_memory(
+            self.model.config,
+            demand,
+            limit=free_bytes(weight.device) + present if limit is None else limit,
+            weight_bytes=self._weight_bytes,
+            value_bytes=weight.element_size(),
+        )
+        self.encoder.chunk, self._piece = fitted.chunk, fitted.piece
+
     # --- Set-up ------------------------------------------------------------------------------
+
+    def _open_index(self) -> DiskStore | None:
+        folder, writes = self.options.index, self.options.index_writes
+        if folder is None or not (writes or folder.is_dir()):
+            return None
+        return DiskStore(folder, writes=writes)
 
     def _make_encoder(self) -> RequestEncoder:
         if self.model.config.model_type == "leopard_idefics2":
@@ -362,7 +419,7 @@ class LocalGenerator:
         assert row.visuals is not None
         ids = row.prepared.input_ids[:length]
         key = prefix_key(ids, row.visuals.keys, self._prefix_scope())
-        entry = self.prefix_cache.get(key)
+        entry = self.prefix_cache.find(key, self.model.get_input_embeddings().weight.device)
         if entry is not None:
             return entry.restore()
         embeds = self._embed(row)[None, :length]
@@ -397,7 +454,12 @@ class LocalGenerator:
         return f"{self.encoder.scope()} {self._language_fingerprint()}"
 
     def _language_fingerprint(self) -> str:
-        """Changes when the language model is trained on; its weights are too many to hash."""
+        """Changes when the language model is trained on.
+
+        Entries on disk need the weights themselves; in memory their places do, which is quicker.
+        """
+        if self.index is not None:
+            return self._language_weights()
         return str(
             hash(
                 tuple(
@@ -424,12 +486,21 @@ class LocalGenerator:
         )
 
     def _forward(self, state: DecodingState, **inputs: Tensor) -> None:
+        """Read new positions, a bounded number at a time where none are padded."""
+        (name, given), *_ = inputs.items()
+        left = given.shape[1]
+        for part in [given] if state.is_padded else given.split(self._piece, dim=1):
+            left -= part.shape[1]
+            self._forward_part(state, left, **{name: part})
+
+    def _forward_part(self, state: DecodingState, left: int, **inputs: Tensor) -> None:
+        """As `_forward` for some of the new positions, of which `left` are still to come."""
         mask = state.mask
         length = next(iter(inputs.values())).shape[1]
         if state.is_padded:
             positions = (mask.cumsum(dim=1) - 1).clamp(min=0)[:, -length:]
         else:
-            end = state.num_columns
+            end = state.num_columns - left
             positions = torch.arange(end - length, end, device=mask.device)
             positions = positions.expand(len(mask), -1)
         output = self.model(

@@ -58,7 +58,7 @@ def _is_plain(layer: nn.Linear) -> bool:
 @lru_cache(maxsize=1)
 @torch.inference_mode()
 def is_onednn_faster() -> bool:
-    """Whether oneDNN beats torch's own product here; measured once, in a few hundredths of a second.
+    """Whether oneDNN beats torch's own product here; measured once, in hundredths of a second.
 
     False as well where this torch lacks the operator or its result differs.
     """

@@ -109,13 +109,14 @@ class Leopard:
         self.generator = generator
 
     @classmethod
-    def from_pretrained(
+    def from_pretrained(  # noqa: PLR0913 - all that a user may want to say about a model
         cls,
         folder_or_name: str | Path | None = None,
         *,
         device: str | None = None,
         dtype: Any = None,
         device_map: Any = None,
+        weights: str | None = None,
         options: EngineOptions | None = None,
         processor_settings: Mapping[str, Any] | None = None,
         **hub: Any,
@@ -128,6 +129,7 @@ class Leopard:
             device: `cpu`, `cuda`, `mps`; the best there is by default.
             dtype: Number type of the weights, such as `float32`; what suits the device by default.
             device_map: Spreads the model over devices; instead of `device`.
+            weights: `int8` or `int4` for quantised weights on a CPU.
             options: Batch and cache sizes.
             processor_settings: Settings to use instead of the saved ones, such as
                 `{"policy": "fill", "on_too_many_images": "uniform"}`.
@@ -137,7 +139,7 @@ class Leopard:
             CheckpointError: If the model is not found, incomplete or contradicts itself.
             ConfigError: If a setting cannot be met.
         """
-        settings = LoadSettings(device=device, dtype=dtype, device_map=device_map)
+        settings = LoadSettings(device=device, dtype=dtype, device_map=device_map, weights=weights)
         return cls(
             load_generator(
                 folder_or_name,

@@ -15,6 +15,7 @@ import leopard.model
 from leopard.errors import CheckpointError, ConfigError
 from leopard.inference.engine import EngineOptions, LocalGenerator
 from leopard.inference.kernels import use_fast_kernels
+from leopard.inference.memory import Demand, estimate_memory
 from leopard.inference.quantized import FORMS, quantize
 from leopard.model import LeopardConfig
 from leopard.model.conversion import (
@@ -25,6 +26,7 @@ from leopard.model.conversion import (
 )
 from leopard.model.weights import find_kind, load_model, read_config, read_layout
 from leopard.processor import LeopardProcessor
+from leopard.processor.crops import CropPlan
 from leopard.processor.idefics2 import load_idefics2_processor
 
 SHIPPED_MODELS = Path(leopard.model.__file__).parent / "shipped"
@@ -242,6 +244,49 @@ def convert_folder(
         image = {} if image_token_id is None else {"image_token": tokens[image_token_id]}
         LeopardProcessor.from_pretrained(target, **image).save_pretrained(target)
     return report
+
+
+def predict_memory(
+    name_or_folder: str | Path,
+    plan: CropPlan,
+    *,
+    dtype: str | None = None,
+    text_positions: int = 256,
+) -> dict[str, int] | None:
+    """Bytes that one answer will take, from files' headers and sizes; nothing is loaded.
+
+    Args:
+        name_or_folder: Folder or name of a model that is here.
+        plan: How the pages become crops.
+        dtype: Number type of the weights; what suits the device by default.
+        text_positions: Tokens of question, tags and answer.
+
+    Returns:
+        Bytes by part and `total`; None for models without crops.
+
+    Raises:
+        CheckpointError: If the model is not a folder here, or incomplete.
+    """
+    folder = Path(resolve_model(name_or_folder))
+    if not folder.is_dir():
+        raise CheckpointError(
+            f"{name_or_folder}: memory is predicted from a model folder or a shipped model"
+        )
+    kind, config = read_config(folder)
+    if kind.name != "leopard":
+        return None
+    used = pick_dtype(pick_device(), dtype, stored=_stored_dtype(str(folder)))
+    weights = sum(torch.Size(shape).numel() for shape, _ in read_layout(folder).values())
+    return estimate_memory(
+        config,
+        Demand(
+            sizes=tuple(image.size for image in plan.images),
+            num_crops=plan.num_crops,
+            positions=plan.visual_tokens + text_positions,
+        ),
+        weight_bytes=weights * used.itemsize,
+        value_bytes=used.itemsize,
+    ).to_dict()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -12,10 +12,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 from transformers import DynamicCache
 
+from leopard.inference.disk_store import DiskStore
 from leopard.inference.growing_cache import GrowingLayer, cache_of
 from leopard.inference.vision_cache import BoundedCache
+
+KIND = "prefix"
+"""Name of these entries on disk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +43,43 @@ class PrefixEntry:
 class PrefixCache(BoundedCache[PrefixEntry]):
     """Keys and values of prompt beginnings used before."""
 
-    def __init__(self, max_bytes: int = 1024 * 2**20) -> None:
+    def __init__(self, max_bytes: int = 1024 * 2**20, disk: DiskStore | None = None) -> None:
         super().__init__(max_bytes)
+        self._disk = disk
+
+    def find(self, key: str, device: Any) -> PrefixEntry | None:
+        """The entry of a key, from memory or from disk."""
+        entry = self.get(key)
+        if entry is None and self._disk is not None:
+            tensors = self._disk.get(KIND, key)
+            entry = None if tensors is None else _entry(tensors, device)
+            if entry is not None:
+                self.put(key, entry)
+        return entry
 
     def store(self, key: str, cache: Any) -> None:
         """Keep the positions of a cache that goes on growing; windowed ones are left alone."""
-        if all(type(layer) is GrowingLayer for layer in cache.layers):
-            self.put(key, PrefixEntry(tuple(layer.fork() for layer in cache.layers)))
+        if not all(type(layer) is GrowingLayer for layer in cache.layers):
+            return
+        self.put(key, PrefixEntry(tuple(layer.fork() for layer in cache.layers)))
+        if self._disk is not None:
+            self._disk.put(KIND, key, _tensors(cache.layers))
+
+
+def _tensors(layers: Sequence[Any]) -> dict[str, Tensor]:
+    named = {}
+    for index, layer in enumerate(layers):
+        named[f"{index}.keys"], named[f"{index}.values"] = layer.keys, layer.values
+    return named
+
+
+def _entry(tensors: dict[str, Tensor], device: Any) -> PrefixEntry:
+    layers = []
+    for index in range(len(tensors) // 2):
+        layer = GrowingLayer()
+        layer.update(tensors[f"{index}.keys"].to(device), tensors[f"{index}.values"].to(device))
+        layers.append(layer)
+    return PrefixEntry(tuple(layers))
 
 
 def prefix_length(input_ids: Sequence[int], image_token_id: int) -> int:

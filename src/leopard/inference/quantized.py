@@ -69,6 +69,7 @@ class Int8Linear(QuantizedLinear):
             rounded = torch.quantize_per_channel(weight, scales, zeros, 0, torch.qint8)
         self._packed = torch.ops.quantized.linear_prepack(rounded, None)
         # Without VNNI the processor adds pairs of products in 16 bits, which 8-bit inputs overflow.
+        self.packed_bytes = weight.numel() + 16 * len(scales)
         self._levels = 127 if torch.cpu._is_vnni_supported() else 63
 
     def _product(self, flat: Tensor) -> Tensor:
@@ -92,6 +93,7 @@ class Int4Linear(QuantizedLinear):
         self._packed = torch.ops.aten._convert_weight_to_int4pack_for_cpu(
             levels.view(self.out_features, -1).to(torch.int32), 1
         )
+        self.packed_bytes = levels.numel() // 2 + 4 * scales.numel()
         # The kernel's zero point is in the middle of the 16 levels; (groups, out_features, 2).
         both = torch.stack([scales, lowest + 8 * scales], dim=-1)
         self._scales = both.transpose(0, 1).contiguous().to(torch.bfloat16)

@@ -17,6 +17,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from leopard.errors import ConfigError
+from leopard.inference.disk_store import DiskStore
+
+KIND = "vision"
+"""Name of these entries on disk."""
 
 
 class Sized(Protocol):
@@ -105,8 +109,25 @@ class VisualTokens:
 class VisionCache(BoundedCache[VisualTokens]):
     """Visual tokens of crops seen before."""
 
-    def __init__(self, max_bytes: int = 512 * 2**20) -> None:
+    def __init__(self, max_bytes: int = 512 * 2**20, store: DiskStore | None = None) -> None:
         super().__init__(max_bytes)
+        self._store = store
+
+    def get(self, key: str) -> VisualTokens | None:
+        """The entry of a key, from memory or from disk."""
+        entry = super().get(key)
+        if entry is None and self._store is not None:
+            tensors = self._store.get(KIND, key)
+            if tensors is not None and tensors.keys() == {"tokens"}:
+                entry = VisualTokens(tensors["tokens"])
+                super().put(key, entry)
+        return entry
+
+    def put(self, key: str, entry: VisualTokens) -> None:
+        """Keep an entry, on disk as well where that is asked for."""
+        super().put(key, entry)
+        if self._store is not None:
+            self._store.put(KIND, key, {"tokens": entry.tokens})
 
 
 def crop_key(pixels: NDArray[np.float32], scope: str) -> str:

@@ -1,0 +1,116 @@
+"""`leopard index`: reads documents once, so that later questions about them start at once."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from leopard.errors import LeopardError
+
+if TYPE_CHECKING:
+    from leopard.inference.leopard import Leopard
+    from leopard.schema.pages import Page
+
+BAD_INPUT = 2
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the application."""
+    app.command("index", no_args_is_help=True)(index)
+
+
+def index(
+    files: Annotated[
+        list[str],
+        typer.Argument(metavar="FILE...", help="Documents that are asked about together."),
+    ],
+    model: Annotated[
+        str | None,
+        typer.Option(help="Model folder, hub name or shipped model. Default: the shipped one."),
+    ] = None,
+    pages: Annotated[str, typer.Option(help="Pages of each document, such as 1-3,7.")] = "",
+    password: Annotated[str | None, typer.Option(help="Password of encrypted PDF files.")] = None,
+    policy: Annotated[
+        str | None, typer.Option(help="How the tile budget is shared: published or fill.")
+    ] = None,
+    max_crops: Annotated[
+        int | None, typer.Option(min=1, help="Most crops, thumbnails and tiles.")
+    ] = None,
+    on_too_many: Annotated[
+        str | None, typer.Option(help="With more pages than crops: error, first or uniform.")
+    ] = None,
+    folder: Annotated[
+        Path | None,
+        typer.Option("--index", help="Where to write. Default: LEOPARD_INDEX or the user's cache."),
+    ] = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda or mps.")] = None,
+    weights: Annotated[str | None, typer.Option(help="int8 or int4, as for ask.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Read documents into an index on disk. `leopard ask` about the same files then starts at once.
+
+    The index belongs to the weights, the settings and the order of the files: ask with the same.
+    """
+    from leopard.inference.disk_store import default_folder
+    from leopard.inference.engine import EngineOptions
+    from leopard.inference.leopard import Leopard
+
+    leopard = Leopard.from_pretrained(
+        model,
+        device=device,
+        weights=weights,
+        options=EngineOptions(index=folder or default_folder(), index_writes=True),
+        processor_settings={
+            "policy": policy,
+            "max_crops": max_crops,
+            "on_too_many_images": on_too_many,
+        },
+    )
+    loaded = leopard.load(files, pages=pages, password=password, collect_errors=True)
+    if not loaded.pages:
+        raise LeopardError("\nleopard: ".join(map(str, loaded.failures)) or "no page found")
+    record = _remember(leopard, loaded.pages)
+    record["skipped"] = dict(loaded.skipped)
+    record["failures"] = [str(failure) for failure in loaded.failures]
+    typer.echo(json.dumps(record, indent=2) if as_json else _sentence(record))
+    for failure in loaded.failures:
+        typer.echo(f"leopard: {failure}", err=True)
+    if loaded.failures:
+        raise typer.Exit(BAD_INPUT)
+
+
+def _remember(leopard: Leopard, pages: list[Page]) -> dict[str, Any]:
+    begin = time.perf_counter()
+    session = leopard.open_pages(pages)
+    positions = leopard.generator.remember(session.request("?"))
+    store = leopard.generator.index
+    assert store is not None
+    return {
+        "index": str(store.folder),
+        "pages": len(pages),
+        "prompt_positions": positions,
+        "seconds": round(time.perf_counter() - begin, 2),
+        "bytes": store.num_bytes(),
+        "entries": asdict(store.stats),
+    }
+
+
+def _sentence(record: dict[str, Any]) -> str:
+    entries = record["entries"]
+    lines = [
+        f"{record['pages']} pages, {record['prompt_positions']} prompt positions, "
+        f"{record['seconds']} s",
+        f"Entries: {entries['written']} written, {entries['read']} were there",
+        f"Index: {record['index']}, {record['bytes'] / 2**20:.1f} MiB",
+    ]
+    if entries["damaged"]:
+        lines.append(f"Damaged: {entries['damaged']} entries, made again")
+    if entries["dropped"]:
+        lines.append(f"Dropped: {entries['dropped']} entries used longest ago, the index was full")
+    lines += [f"Skipped: {number} ({reason})" for reason, number in record["skipped"].items()]
+    return "\n".join(lines)
