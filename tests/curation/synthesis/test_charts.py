@@ -8,11 +8,11 @@ from decimal import Decimal
 import pytest
 
 from leopard.curation.randomness import stream
+from leopard.curation.synthesis.chart_painter import ChartPainter
 from leopard.curation.synthesis.charts import (
     CHART_KINDS,
     MULTIPLE,
     SINGLE,
-    ChartPainter,
     draw_chart,
     is_chartable,
 )

@@ -7,11 +7,9 @@ Knows nothing of files.
 from __future__ import annotations
 
 import random
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from copy import copy
 from dataclasses import replace
-from typing import TypeVar
 
 from leopard.curation.programs.evaluator import PrintedFacts
 from leopard.curation.programs.language import (
@@ -38,27 +36,21 @@ from leopard.curation.programs.language import (
     Trend,
     Where,
 )
+from leopard.curation.synthesis.asking import Asker
 from leopard.curation.synthesis.domains import domains
-from leopard.curation.synthesis.facts import FactBase, Field, Section, Table
+from leopard.curation.synthesis.facts import FactBase
 from leopard.curation.synthesis.proving import Draft
-from leopard.curation.synthesis.values import Value, ValueMaker
+from leopard.curation.synthesis.values import ValueMaker
 from leopard.curation.synthesis.wording import (
     ORDINALS,
     decimals_text,
     is_additive,
-    is_measure,
-    is_noun,
-    ordinal,
     phrasings,
     plural,
-    print_like,
-    round_number,
 )
 
-T = TypeVar("T")
 
-
-class QuestionDrawer:
+class QuestionDrawer(Asker):
     """Proposes questions about one printed document.
 
     Args:
@@ -68,20 +60,7 @@ class QuestionDrawer:
     """
 
     def __init__(self, facts: FactBase, printed: PrintedFacts, rng: random.Random) -> None:
-        self.facts, self.printed, self.rng = facts, printed, rng
-        self.fields = [f for f in facts.fields.values() if f.id in printed.texts]
-        shown = [t for t in facts.tables.values() if self._is_printed(t)]
-        self.pairs = [(facts.tables[t.copy_of], t) for t in shown
-                      if t.copy_of and facts.tables[t.copy_of] in shown]  # fmt: skip
-        copied = {t.id for t in shown if t.copy_of} | {t.copy_of for t in shown}
-        # Of a table that is printed twice with different values, no single value can be asked.
-        self.tables = [t for t in shown if t.id not in copied]
-        self.many_pages = max(printed.pages.values(), default=1) > 1
-        labels = Counter(f.label.lower() for f in self.fields)
-        labels.update(c.label.lower() for t in self.tables for c in t.columns)
-        self._labels = labels
-        self._specs = Counter(f.spec.name for f in self.fields)
-        self._keys = Counter(k.text.lower() for t in self.tables for k in t.keys)
+        super().__init__(facts, printed, rng)
         self.families: dict[str, Callable[[], Iterator[Draft]]] = {
             "lookup": self.lookups, "cell": self.cells, "reverse": self.reverses,
             "count": self.counts, "extreme": self.extremes, "compare": self.compares,
@@ -95,105 +74,59 @@ class QuestionDrawer:
             "split": self.splits,
         }  # fmt: skip
 
-    # -- wording ---------------------------------------------------------------------------------
-
-    def say(self, phrasing: str, **slots: str) -> tuple[str, str]:
-        """A question from one of the phrasings, and the id of the phrasing."""
-        index = self.rng.randrange(len(phrasings()[phrasing]))
-        text = phrasings()[phrasing][index].format(**slots)
-        return text[0].upper() + text[1:], f"{phrasing}.{index}"
-
-    def name(self, label: str) -> str:
-        """A label as it stands in a question: in lower case half of the time."""
-        if any(c.isupper() for c in label[1:]) or self.rng.random() < 0.5:
-            return label
-        return label[0].lower() + label[1:]
-
-    def _ask_field(self, label: str) -> tuple[str, str]:
-        if is_noun(label):
-            return self.say("field", k=self.name(label))
-        return self.say("field_quoted", k=label)
-
-    def where(self, element: str, question: str) -> str:
-        """The question with the place it is about, when a document has several parts."""
-        section = self.facts.section_of.get(element)
-        if section is None or len(self.facts.sections) == 1:
-            return question
-        page = self.printed.pages.get(element)
-        page_is_its_own = (
-            page is not None
-            and sum(self.printed.pages.get(s.id) == page for s in self.facts.sections) == 1
-        )
-        if self.many_pages and page_is_its_own and self.rng.random() < 0.3:
-            places = [f"on page {page}", f"on the {ordinal(page)} page", f"in image {page}"]
-        else:
-            places = [
-                f"for {section.title}",
-                f"under {section.title}",
-                f"in the part {section.title}",
-            ]
-        place = self.rng.choice(places)
-        if self.rng.random() < 0.5:
-            return f"{place[0].upper()}{place[1:]}: {question}"
-        return f"{question[:-1]} {place}{question[-1]}"
-
-    # -- families --------------------------------------------------------------------------------
-
     def lookups(self) -> Iterator[Draft]:
         """Labelled values, asked by label or by a whole question."""
-        for item in self._shuffled(self.fields):
+        for item in self.shuffled(self.fields):
             whole = item.spec.questions
-            if whole and self._is_only(item) and self.rng.random() < 0.5:
+            if whole and self.is_only(item) and self.rng.random() < 0.5:
                 index = self.rng.randrange(len(whole))
                 question, surface = whole[index], f"whole.{item.spec.name}.{index}"
-            elif self._labels[item.label.lower()] == 1 or self._is_only(item):
+            elif self._labels[item.label.lower()] == 1 or self.is_only(item):
                 if self._labels[item.label.lower()] > len(self.facts.sections):
                     continue
-                question, surface = self._ask_field(item.label)
+                question, surface = self.ask_field(item.label)
             else:
                 continue
             yield Draft("lookup", self.where(item.id, question), Read(item.id), surface)
 
     def cells(self) -> Iterator[Draft]:
         """Cells by row and column."""
-        for table, row, column in self._cells():
+        for table, row, column in self.all_cells():
             key = table.keys[row].text
             c = self.name(table.columns[column].label)
             question, surface = self.say("cell", c=c, r=key)
-            question = self._in_table(table, question, key)
+            question = self.in_table(table, question, key)
             yield Draft("cell", question, Read(table.cell_id(row, column)), surface)
 
     def reverses(self) -> Iterator[Draft]:
         """Rows by the value of a cell."""
-        for table, row, column in self._cells():
+        for table, row, column in self.all_cells():
             value = table.cells[row][column]
-            slots = self._slots(table, column)
+            slots = self.slots(table, column)
             question, surface = self.say("reverse", v=value.text, **slots)
             rows = Rows(table.id, (Where(column, "=", value.text),))
             if sum(cells[column].text == value.text for cells in table.cells) > 1:
                 continue
-            yield Draft("reverse", self._in_table(table, question), Keys(rows), surface)
+            yield Draft("reverse", self.in_table(table, question), Keys(rows), surface)
 
     def counts(self) -> Iterator[Draft]:
         """How many rows there are, or meet a condition."""
-        for table in self._shuffled(self.tables):
+        for table in self.shuffled(self.tables):
             if self.rng.random() < 0.4:
                 question, surface = self.say("count", w=table.what, ws=plural(table.what))
-                yield Draft(
-                    "count", self._in_table(table, question), Count(Rows(table.id)), surface
-                )
-            for column in self._shuffled(range(len(table.columns))):
-                condition = self._condition(table, column)
+                yield Draft("count", self.in_table(table, question), Count(Rows(table.id)), surface)
+            for column in self.shuffled(range(len(table.columns))):
+                condition = self.condition(table, column)
                 if condition is None:
                     continue
                 where, kind, slots = condition
-                question, surface = self.say(f"count_{kind}", **self._slots(table, column), **slots)
+                question, surface = self.say(f"count_{kind}", **self.slots(table, column), **slots)
                 program = Count(Rows(table.id, (where,)))
-                yield Draft("count", self._in_table(table, question), program, surface)
+                yield Draft("count", self.in_table(table, question), program, surface)
 
     def extremes(self) -> Iterator[Draft]:
         """Highest, lowest and n-th rows or values."""
-        for table, column in self._numeric_columns():
+        for table, column in self.numeric_columns():
             highest = self.rng.random() < 0.6
             want = self.rng.choice(("key", "key", "value"))
             nth = self.rng.choice((2, 3)) if self.rng.random() < 0.15 else 1
@@ -205,51 +138,51 @@ class QuestionDrawer:
                 phrasing, want, highest = "nth_high", "key", True
             else:
                 nth = 1
-            slots = self._slots(table, column) | {"o": ORDINALS[nth - 1]}
+            slots = self.slots(table, column) | {"o": ORDINALS[nth - 1]}
             question, surface = self.say(phrasing, **slots)
             program = Extreme(Rows(table.id), column, highest, want, nth)  # type: ignore[arg-type]
-            yield Draft("extreme", self._in_table(table, question), program, surface)
+            yield Draft("extreme", self.in_table(table, question), program, surface)
 
     def compares(self) -> Iterator[Draft]:
         """Which of two rows has more or less of a column."""
-        for table, column in self._numeric_columns():
-            first, second = self._two_rows(table)
+        for table, column in self.numeric_columns():
+            first, second = self.two_rows(table)
             greater = self.rng.random() < 0.6
             a, b = table.keys[first].text, table.keys[second].text
             phrasing = "compare_more" if greater else "compare_less"
-            question, surface = self.say(phrasing, a=a, b=b, **self._slots(table, column))
+            question, surface = self.say(phrasing, a=a, b=b, **self.slots(table, column))
             program = Compare(Read(table.cell_id(first, column)),
                               Read(table.cell_id(second, column)), a, b, greater)  # fmt: skip
-            yield Draft("compare", self._in_table(table, question, a, b), program, surface)
+            yield Draft("compare", self.in_table(table, question, a, b), program, surface)
 
     def sums(self) -> Iterator[Draft]:
         """Sums and means of columns, and of two cells."""
-        for table, column in self._numeric_columns():
+        for table, column in self.numeric_columns():
             if not is_additive(table, column):
                 continue
-            slots = self._slots(table, column)
+            slots = self.slots(table, column)
             kind = self.rng.choice(("sum", "total", "mean"))
             if kind == "total":
-                first, second = self._two_rows(table)
+                first, second = self.two_rows(table)
                 a, b = table.keys[first].text, table.keys[second].text
                 question, surface = self.say("total", a=a, b=b, **slots)
                 program: Expression = Total(Read(table.cell_id(first, column)),
                                             Read(table.cell_id(second, column)))  # fmt: skip
-                yield Draft("sum", self._in_table(table, question, a, b), program, surface)
+                yield Draft("sum", self.in_table(table, question, a, b), program, surface)
                 continue
             question, surface = self.say(kind, **slots)
             decimals = table.cells[0][column].decimals + 1
             rows = Rows(table.id)
             program = Sum(rows, column) if kind == "sum" else Mean(rows, column, decimals)
-            question = self._in_table(table, question)
+            question = self.in_table(table, question)
             if kind == "mean":
                 question = f"{question} Round to {decimals_text(decimals)}."
             yield Draft("sum", question, program, surface)
 
     def differences(self) -> Iterator[Draft]:
         """Differences, ratios and percent changes between two rows."""
-        for table, column in self._numeric_columns():
-            first, second = self._two_rows(table)
+        for table, column in self.numeric_columns():
+            first, second = self.two_rows(table)
             kind = self.rng.choice(("difference",) * 4 + ("ratio", "percent"))
             if kind == "percent" and not table.is_series:
                 kind = "difference"
@@ -259,8 +192,8 @@ class QuestionDrawer:
                 )
             a, b = table.keys[first].text, table.keys[second].text
             left, right = (Read(table.cell_id(r, column)) for r in (first, second))
-            question, surface = self.say(kind, a=a, b=b, **self._slots(table, column))
-            question = self._in_table(table, question, a, b)
+            question, surface = self.say(kind, a=a, b=b, **self.slots(table, column))
+            question = self.in_table(table, question, a, b)
             program: Expression = Difference(left, right)
             if kind != "difference":
                 program = (Ratio if kind == "ratio" else PercentChange)(left, right, 1)
@@ -269,54 +202,54 @@ class QuestionDrawer:
 
     def existences(self) -> Iterator[Draft]:
         """Yes or no: whether a value occurs in a column; as often yes as no."""
-        for table, row, column in self._cells():
+        for table, row, column in self.all_cells():
             value = table.cells[row][column].text
             if self.rng.random() < 0.5:
                 others = {c[column].text for c in table.cells}
                 pool = [c.text for t in self.tables for r in t.cells for c in r
                         if c.text not in others]  # fmt: skip
-                value = self._similar(table.cells[row][column], others) or (
+                value = self.similar(table.cells[row][column], others) or (
                     self.rng.choice(pool) if pool else value
                 )
-            question, surface = self.say("exists", v=value, **self._slots(table, column))
+            question, surface = self.say("exists", v=value, **self.slots(table, column))
             program = Exists(Rows(table.id, (Where(column, "=", value),)))
-            yield Draft("exists", self._in_table(table, question), program, surface)
+            yield Draft("exists", self.in_table(table, question), program, surface)
 
     def lists(self) -> Iterator[Draft]:
         """All rows that meet a condition."""
-        for table in self._shuffled(self.tables):
-            for column in self._shuffled(range(len(table.columns))):
-                condition = self._condition(table, column)
+        for table in self.shuffled(self.tables):
+            for column in self.shuffled(range(len(table.columns))):
+                condition = self.condition(table, column)
                 if condition is None or condition[1] == "below":
                     continue
                 where, kind, slots = condition
-                question, surface = self.say(f"list_{kind}", **self._slots(table, column), **slots)
+                question, surface = self.say(f"list_{kind}", **self.slots(table, column), **slots)
                 program = Keys(Rows(table.id, (where,)))
-                yield Draft("list", self._in_table(table, question), program, surface)
+                yield Draft("list", self.in_table(table, question), program, surface)
 
     def trends(self) -> Iterator[Draft]:
         """How a series develops."""
-        for table, column in self._numeric_columns():
+        for table, column in self.numeric_columns():
             if table.is_series and len(table.keys) > 2:
-                question, surface = self.say("trend", **self._slots(table, column))
+                question, surface = self.say("trend", **self.slots(table, column))
                 yield Draft(
-                    "trend", self._in_table(table, question), Trend(table.id, column), surface
+                    "trend", self.in_table(table, question), Trend(table.id, column), surface
                 )
 
     def ranks(self) -> Iterator[Draft]:
         """Place of a row by a column."""
-        for table, column in self._numeric_columns():
+        for table, column in self.numeric_columns():
             if len(table.keys) < 3:
                 continue
             row = self.rng.randrange(len(table.keys))
             key = table.keys[row].text
-            question, surface = self.say("rank", r=key, **self._slots(table, column))
+            question, surface = self.say("rank", r=key, **self.slots(table, column))
             program = Rank(table.id, row, column, True)
-            yield Draft("rank", self._in_table(table, question, key), program, surface)
+            yield Draft("rank", self.in_table(table, question, key), program, surface)
 
     def pages(self) -> Iterator[Draft]:
         """On which page a part stands."""
-        for section in self._shuffled(self.facts.sections):
+        for section in self.shuffled(self.facts.sections):
             if self.many_pages and section.title and section.id in self.printed.pages:
                 fields = [f for f in section.fields if f.id in self.printed.pages]
                 label = fields[0].label if fields else "title"
@@ -325,21 +258,21 @@ class QuestionDrawer:
 
     def joins(self) -> Iterator[Draft]:
         """Two steps: find the row with the highest or lowest value, read another column of it."""
-        for table, column in self._numeric_columns():
+        for table, column in self.numeric_columns():
             others = [c for c in range(len(table.columns)) if c != column]
             if not others or len(table.keys) < 3:
                 continue
             wanted, highest = self.rng.choice(others), self.rng.random() < 0.6
-            slots = self._slots(table, wanted) | {"k": self.name(table.columns[column].label)}
+            slots = self.slots(table, wanted) | {"k": self.name(table.columns[column].label)}
             question, surface = self.say("join_high" if highest else "join_low", **slots)
             best = Extreme(Rows(table.id), column, highest, "key")
             program = Lookup(table.id, best, wanted)
-            yield Draft("join", self._in_table(table, question), program, surface)
+            yield Draft("join", self.in_table(table, question), program, surface)
 
     def page_orders(self) -> Iterator[Draft]:
         """Which of two parts comes first or last."""
         titled = [s for s in self.facts.sections if s.title and s.id in self.printed.pages]
-        for first in self._shuffled(titled):
+        for first in self.shuffled(titled):
             second = self.rng.choice(titled)
             if first.id == second.id:
                 continue
@@ -351,8 +284,8 @@ class QuestionDrawer:
 
     def disagreements(self) -> Iterator[Draft]:
         """Which row differs between two prints of a table."""
-        for left, right in self._shuffled(self.pairs):
-            slots = self._slots(left, 0)
+        for left, right in self.shuffled(self.pairs):
+            slots = self.slots(left, 0)
             question, surface = self.say("disagree", **slots, a=left.title, b=right.title)
             question = self.where(left.id, question) if len(self.facts.sections) > 1 else question
             yield Draft("disagree", question, Disagreement(left.id, right.id, 0), surface)
@@ -363,7 +296,7 @@ class QuestionDrawer:
         only.tables = [t for t in self.tables if t.is_cut]
         sources = [only.extremes, only.sums, only.counts, only.differences, only.compares,
                    only.ranks, only.trends, only.joins]  # fmt: skip
-        running = [make() for make in self._shuffled(sources)] if only.tables else []
+        running = [make() for make in self.shuffled(sources)] if only.tables else []
         while running:
             for source in list(running):
                 draft = next(source, None)
@@ -384,11 +317,11 @@ class QuestionDrawer:
         first, second = self.rng.sample(self.facts.sections, 2)
         pairs = [
             (f, g)
-            for f in self._numeric_fields(first)
-            for g in self._numeric_fields(second)
+            for f in self.numeric_fields(first)
+            for g in self.numeric_fields(second)
             if f.spec.name == g.spec.name and f.spec.name != "generic"
         ]
-        for left, right in self._shuffled(pairs):
+        for left, right in self.shuffled(pairs):
             slots = {"k": self.name(left.label), "a": first.title, "b": second.title}
             if self.rng.random() < 0.5:
                 question, surface = self.say("field_more", **slots)
@@ -406,8 +339,8 @@ class QuestionDrawer:
         """Fields or rows that are on no page."""
         maker = ValueMaker(self.rng, self.facts.locale)
         yield from self._absent_fields()
-        for table in self._shuffled(self.tables):
-            key = self._similar(table.keys[0], set()) or maker.make("person").text
+        for table in self.shuffled(self.tables):
+            key = self.similar(table.keys[0], set()) or maker.make("person").text
             column = self.rng.randrange(len(table.columns))
             question, surface = self.say("cell", c=self.name(table.columns[column].label), r=key)
             yield Draft("unanswerable", question, Absent((key,)), surface)
@@ -416,93 +349,7 @@ class QuestionDrawer:
         domain = domains().get(self.facts.domain) or self.rng.choice([*domains().values()])
         names = {f.spec.name for f in self.facts.fields.values()}
         missing = [s for s in domain.fields.values() if s.name not in names]
-        for spec in self._shuffled(missing)[:4]:
+        for spec in self.shuffled(missing)[:4]:
             # By label only: a whole question may be answered by what has another label.
-            question, surface = self._ask_field(self.rng.choice(spec.labels))
+            question, surface = self.ask_field(self.rng.choice(spec.labels))
             yield Draft("unanswerable", question, Absent(spec.labels), surface)
-
-    # -- parts -----------------------------------------------------------------------------------
-
-    def _is_printed(self, table: Table) -> bool:
-        cells = [table.cell_id(r, c) for r in range(len(table.keys))
-                 for c in range(len(table.columns))]  # fmt: skip
-        return all(cell in self.printed.texts for cell in cells)
-
-    def _is_only(self, item: Field) -> bool:
-        """Whether the field is the only one of its kind in its part."""
-        section = self.facts.section_of[item.id]
-        same = [f for f in section.fields if f.spec.name == item.spec.name
-                or f.label.lower() == item.label.lower()]  # fmt: skip
-        columns = {c.label.lower() for t in self.tables for c in t.columns}
-        return len(same) == 1 and item.label.lower() not in columns
-
-    def _shuffled(self, items: Sequence[T]) -> list[T]:
-        return self.rng.sample([*items], len(items))
-
-    def _cells(self) -> Iterator[tuple[Table, int, int]]:
-        places = [(t, r, c) for t in self.tables for r in range(len(t.keys))
-                  for c in range(len(t.columns))]  # fmt: skip
-        yield from self._shuffled(places)
-
-    def _numeric_columns(self) -> Iterator[tuple[Table, int]]:
-        columns = [(t, c) for t in self.tables for c in range(len(t.columns)) if len(t.keys) > 1
-                   and all(is_measure(cells[c]) for cells in t.cells)
-                   and "no." not in t.columns[c].label.lower()]  # fmt: skip
-        yield from self._shuffled(columns)
-
-    def _numeric_fields(self, section: Section) -> list[Field]:
-        return [f for f in section.fields if f.id in self.printed.texts and is_measure(f.value)]
-
-    def _slots(self, table: Table, column: int) -> dict[str, str]:
-        return {
-            "c": self.name(table.columns[column].label),
-            "w": table.what,
-            "ws": plural(table.what),
-            "t": table.title,
-        }
-
-    def _two_rows(self, table: Table) -> tuple[int, int]:
-        if table.is_series:
-            first, second = sorted(self.rng.sample(range(len(table.keys)), 2))
-        else:
-            first, second = self.rng.sample(range(len(table.keys)), 2)
-        return first, second
-
-    def _in_table(self, table: Table, question: str, *keys: str) -> str:
-        """The question with its table named where another table could be meant."""
-        section = self.facts.section_of[table.id]
-        if len(self.facts.sections) > 1:
-            question = self.where(table.id, question)
-        others = [t for t in section.tables if t.id != table.id and t in self.tables]
-        if not others or (keys and all(self._keys[k.lower()] == 1 for k in keys)):
-            return question
-        if self.rng.random() < 0.5:
-            return f"In the table {table.title}: {question}"
-        return f"{question[:-1]} (table {table.title}){question[-1]}"
-
-    def _condition(self, table: Table, column: int) -> tuple[Where, str, dict[str, str]] | None:
-        """A condition that some rows meet: the clause, its kind, and its slots."""
-        values = [cells[column] for cells in table.cells]
-        if all(is_measure(v) and v.kind != "time" for v in values):
-            above = self.rng.random() < 0.6
-            pivot = self.rng.choice(values)
-            bound = round_number(pivot, self.rng)
-            slots = {"n": print_like(pivot, bound, self.facts.locale)}
-            where = Where(column, ">" if above else "<", str(bound))
-            return where, "above" if above else "below", slots
-        texts = Counter(v.text for v in values)
-        if len(texts) == len(values):
-            return None
-        text = self.rng.choice(list(texts))
-        return Where(column, "=", text), "equal", {"v": text}
-
-    def _similar(self, value: Value, taken: set[str]) -> str | None:
-        """A value of the same kind that is not taken and printed nowhere."""
-        maker = ValueMaker(self.rng, self.facts.locale)
-        spec = {"person": "person", "place": "city", "money": "money 1 900", "percent": "pct 1 99",
-                "number": "int 1 999", "date": "date", "time": "time"}.get(value.kind)  # fmt: skip
-        for _ in range(5):
-            text = maker.make(spec).text if spec else maker.make("words 1 2").text
-            if text not in taken and text.lower() not in self.printed.full_text.lower():
-                return text
-        return None
