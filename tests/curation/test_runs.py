@@ -103,6 +103,44 @@ def test_sigkill_loses_and_doubles_nothing(
     assert not list(folder.glob("*.tmp.*"))
 
 
+def test_workers_end_with_the_process_that_started_them(
+    tmp_path: Path, reference: list[tuple[object, bytes]]
+) -> None:
+    driver, folder = tmp_path / "driver.py", tmp_path / "out"
+    driver.write_text(_DRIVER.replace("LocalExecutor(1)", "LocalExecutor(2)"))
+    command = [sys.executable, str(driver), str(folder)]
+    process = subprocess.Popen(command, start_new_session=True)
+    while not list(folder.glob("shard-*.parquet")) and process.poll() is None:
+        time.sleep(0.02)
+    process.kill()  # the workers are not told
+    process.wait()
+    deadline = time.monotonic() + 60
+    while group_is_alive(process.pid) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not group_is_alive(process.pid)
+    subprocess.run(command, check=True)
+    assert content(folder) == reference
+
+
+def group_is_alive(group: int) -> bool:
+    """Whether any process of a session is left."""
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_shards_of_other_settings_do_not_count_as_done(tmp_path: Path) -> None:
+    plan = plan_of(5)
+    save_plan(plan, tmp_path)
+    other = Plan(settings=plan.settings.model_copy(update={"seed": 9}), num_samples=SAMPLES,
+                 shard_size=5)  # fmt: skip
+    make_shard(other, plan.units[0], tmp_path)
+    make_shard(plan, plan.units[1], tmp_path)
+    assert list(plan.finished(tmp_path)) == [plan.units[1]]
+
+
 def test_a_folder_never_mixes_two_sets(tmp_path: Path) -> None:
     save_plan(plan_of(5), tmp_path)
     other = load_preset("smoke").model_copy(update={"seed": 9})

@@ -16,7 +16,7 @@ from leopard.config import build
 from leopard.curation.synthesis.settings import SynthSettings
 from leopard.errors import ConfigError
 from leopard.schema.samples import Split
-from leopard.schema.shards import info_path, write_text_atomically
+from leopard.schema.shards import info_path, read_info, write_text_atomically
 
 PLAN_FILE = "plan.json"
 
@@ -83,10 +83,12 @@ class Plan:
         )
 
     def finished(self, folder: Path) -> Iterator[Unit]:
-        """Units whose shard exists; the file name is the only truth."""
+        """Units whose shard is there, made of these settings; others are made anew."""
         for unit in self.units:
             shard = folder / unit.shard_name
-            if shard.exists() and info_path(shard).exists():
+            if not (shard.exists() and info_path(shard).exists()):
+                continue
+            if read_info(shard).config_hash == self.settings.content_hash:
                 yield unit
 
 
