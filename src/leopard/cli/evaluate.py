@@ -5,27 +5,23 @@ Puts tasks, generators and reports together; holds no logic of its own.
 
 from __future__ import annotations
 
-import hashlib
-import os
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from leopard.cli.evaluate_parts import BASELINES, Choice, make_subject
+from leopard.cli.evaluate_suite import suite
 from leopard.errors import ConfigError
 
 if TYPE_CHECKING:
-    from leopard.evaluation.encoding import Encoding
-    from leopard.evaluation.runner import RunCounts, RunSettings, Subject
+    from leopard.evaluation.runner import RunCounts, RunSettings
     from leopard.executors.local import LocalExecutor
     from leopard.executors.ray import RayExecutor
-    from leopard.schema.generation import Generator
-
-BASELINES = ("random", "majority", "ocr")
 
 
 def register(app: typer.Typer) -> None:
@@ -34,29 +30,13 @@ def register(app: typer.Typer) -> None:
         no_args_is_help=True, help="Score a model on benchmarks; compare and report runs."
     )
     group.command("run")(run)
+    group.command("suite")(suite)
     group.command("list")(list_tasks)
     group.command("rescore")(rescore)
     group.command("compare")(compare)
     group.command("report")(report)
     group.command("leaderboard")(leaderboard)
     app.add_typer(group, name="evaluate")
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Choice:
-    """Which model was asked for."""
-
-    model: str | None
-    policy: str | None
-    max_crops: int | None
-    on_too_many: str | None
-    server: str | None
-    server_model: str | None
-    api_key_env: str
-    concurrency: int
-    replay: Path | None
-    baseline: str | None
-    batch_size: int
 
 
 def run(
@@ -68,6 +48,9 @@ def run(
     ] = None,
     policy: Annotated[str | None, typer.Option(help="published or fill.")] = None,
     max_crops: Annotated[int | None, typer.Option(min=1, help="Most crops.")] = None,
+    max_tiles: Annotated[
+        int | None, typer.Option(min=1, help="Most tiles of a page; 1 leaves thumbnails only.")
+    ] = None,
     on_too_many: Annotated[
         str | None, typer.Option(help="With more images than crops: error, first or uniform.")
     ] = None,
@@ -92,6 +75,10 @@ def run(
         ),
     ] = "full",
     preset: Annotated[str, typer.Option(help="Instruction: direct, cot or none.")] = "direct",
+    resolution: Annotated[
+        str,
+        typer.Option(help="Pages without pixels are drawn as the model wants, or as the data say."),
+    ] = "model",
     ask_pages: Annotated[
         bool, typer.Option("--ask-pages", help="Ask for the evidence pages too.")
     ] = False,
@@ -128,6 +115,7 @@ def run(
     settings = RunSettings(
         preset=preset,
         view=view,
+        resolution=resolution,
         ask_pages=ask_pages,
         max_new_tokens=max_new_tokens,
         batch_size=batch_size,
@@ -135,10 +123,11 @@ def run(
         rank=rank,
         world=world,
     )
-    choice = _Choice(
+    choice = Choice(
         model=model,
         policy=policy,
         max_crops=max_crops,
+        max_tiles=max_tiles,
         on_too_many=on_too_many,
         server=server,
         server_model=server_model,
@@ -167,7 +156,7 @@ def _run(
     name: str,
     data: Path,
     out: Path,
-    choice: _Choice,
+    choice: Choice,
     settings: RunSettings,
     cache: Path | None,
     quiet: bool,
@@ -178,7 +167,7 @@ def _run(
 
     task = get_task(name)
     answers = AnswerCache(cache) if cache else None
-    subject = _subject(choice, name, data, answers)
+    subject = make_subject(choice, name, data, answers)
     if quiet:
         return run_task(task, data, subject, out, settings)
     from rich.console import Console
@@ -196,7 +185,7 @@ def _run_quietly(
     name: str,
     data: Path,
     out: Path,
-    choice: _Choice,
+    choice: Choice,
     settings: RunSettings,
     cache: Path | None,
 ) -> RunCounts:
@@ -247,120 +236,6 @@ def _run_shared(
 
 def _with_settings(work: Callable[..., RunCounts], settings: RunSettings) -> RunCounts:
     return work(settings=settings)
-
-
-def _subject(choice: _Choice, task: str, data: Path, cache: Any) -> Subject:
-    from leopard.evaluation.generators.base import ModelResponder
-    from leopard.evaluation.runner import Subject
-
-    _check_choice(choice)
-    if choice.replay is not None:
-        from leopard.evaluation.generators.replay import ReplayResponder
-
-        return Subject(responder=ReplayResponder(choice.replay))
-    if choice.baseline is not None:
-        return Subject(responder=_baseline(choice, task, data), cache=cache)
-    if choice.server is not None:
-        server = _server(choice)
-        return Subject(responder=ModelResponder(server, server.fingerprint), cache=cache)
-    generator, encoding, fingerprint = _local(choice)
-    responder = ModelResponder(generator, fingerprint)
-    return Subject(responder=responder, encoding=encoding, cache=cache)
-
-
-def _check_choice(choice: _Choice) -> None:
-    given = {"--replay": choice.replay, "--model": choice.model, "--baseline": choice.baseline}
-    # A server may read for the OCR baseline, so the two go together.
-    if choice.baseline != "ocr":
-        given["--server"] = choice.server
-    named = [name for name, value in given.items() if value is not None]
-    if len(named) > 1:
-        raise ConfigError(f"{' and '.join(named)} are given; give one of them")
-    if choice.baseline is not None and choice.baseline not in BASELINES:
-        raise ConfigError(
-            f"baseline {choice.baseline!r} is unknown; use one of {', '.join(BASELINES)}, or "
-            "--view for baselines of a model"
-        )
-
-
-def _server(choice: _Choice) -> Any:
-    from leopard.evaluation.generators.openai_server import OpenAIGenerator, ServerOptions
-
-    if not choice.server_model:
-        raise ConfigError("--server needs --server-model, the name the server knows the model by")
-    return OpenAIGenerator(
-        ServerOptions(
-            base_url=str(choice.server),
-            model=choice.server_model,
-            api_key=os.environ.get(choice.api_key_env, ""),
-            concurrency=choice.concurrency,
-        )
-    )
-
-
-def _baseline(choice: _Choice, task: str, data: Path) -> Any:
-    from leopard.evaluation.generators.baselines import MajorityResponder, RandomResponder
-    from leopard.evaluation.generators.ocr import OCRResponder, rapid_reader
-    from leopard.evaluation.runner import load_samples
-    from leopard.evaluation.tasks import get_task
-
-    if choice.baseline == "ocr":
-        return OCRResponder(rapid_reader(), _server(choice) if choice.server else None)
-    samples = load_samples(get_task(task), data)
-    return (RandomResponder if choice.baseline == "random" else MajorityResponder)(samples)
-
-
-def _local(choice: _Choice) -> tuple[Generator, Encoding | None, str]:
-    """A model in this process, how it encodes images, and a hash of its weights."""
-    from leopard.inference.engine import EngineOptions
-    from leopard.inference.loading import load_generator, resolve_model
-
-    settings = {
-        "policy": choice.policy,
-        "max_crops": choice.max_crops,
-        "on_too_many_images": choice.on_too_many,
-    }
-    generator = load_generator(
-        choice.model,
-        options=EngineOptions(max_batch_size=choice.batch_size),
-        processor_settings=settings,
-    )
-    origin = Path(resolve_model(choice.model))
-    return generator, _encoding(generator.processor), _weights_hash(origin, generator)
-
-
-def _encoding(processor: Any) -> Encoding | None:
-    """How a Leopard processor shares its crops; other processors have no such plan."""
-    from leopard.evaluation.encoding import Encoding
-    from leopard.processor.settings import ProcessorSettings
-
-    settings = getattr(processor, "settings", None)
-    if not isinstance(settings, ProcessorSettings):
-        return None
-    return Encoding(
-        geometry=settings.geometry,
-        max_crops=settings.max_crops,
-        policy=settings.policy,
-        max_tiles_per_image=settings.max_tiles_per_image,
-        layout=settings.layout,
-        on_too_many_images=settings.on_too_many_images,
-    )
-
-
-def _weights_hash(folder: Path, generator: Any) -> str:
-    """SHA-256 of the checkpoint's files, or of the loaded tensors where there is no folder."""
-    digest = hashlib.sha256()
-    if folder.is_dir():
-        for file in sorted([*folder.glob("*.safetensors"), *folder.glob("*.json")]):
-            digest.update(file.name.encode())
-            with file.open("rb") as stream:
-                while block := stream.read(1 << 22):
-                    digest.update(block)
-    else:
-        for name, tensor in sorted(generator.model.state_dict().items()):
-            digest.update(name.encode())
-            digest.update(tensor.detach().cpu().contiguous().view(-1).numpy().tobytes())
-    return digest.hexdigest()
 
 
 def _print_scores(folder: Path) -> None:

@@ -47,6 +47,8 @@ class Entry:
     pages: tuple[PagePicture, ...]
     left_out: int
     """Pages that are not shown here."""
+    label: str = ""
+    """Name of the run, where a page shows several."""
 
 
 def status_of(record: Record, scorer: str) -> str:
@@ -77,7 +79,13 @@ def choose(records: Sequence[Record], scorer: str, limit: int) -> list[Record]:
 
 
 def entries(
-    task: Task, records: Sequence[Record], data: Path | None, view_name: str, limit: int
+    task: Task,
+    records: Sequence[Record],
+    data: Path | None,
+    view_name: str,
+    limit: int,
+    *,
+    max_pages: int = MAX_PAGES,
 ) -> list[Entry]:
     """Gallery entries of a run.
 
@@ -87,6 +95,7 @@ def entries(
         data: The user's copy of the data, or None for texts alone.
         view_name: View of the run, so that the pages are those the model saw.
         limit: Most entries.
+        max_pages: Most pages of a sample, evidence pages first.
     """
     chosen = choose(records, task.primary, limit)
     samples: Mapping[str, EvalSample] = {}
@@ -96,15 +105,15 @@ def entries(
     made = []
     for record in chosen:
         sample = samples.get(record["id"])
-        pages, left_out = _pages(view(view_name, sample), record) if sample else ((), 0)
+        pages, left_out = _pages(view(view_name, sample), record, max_pages) if sample else ((), 0)
         score = float(record["scores"][task.primary])
         made.append(Entry(record, status_of(record, task.primary), score, pages, left_out))
     return made
 
 
-def _pages(sample: EvalSample, record: Record) -> tuple[tuple[PagePicture, ...], int]:
+def _pages(sample: EvalSample, record: Record, most: int) -> tuple[tuple[PagePicture, ...], int]:
     gold = set(sample.evidence or ())
-    numbers = sorted(range(len(sample.images)), key=lambda n: (n not in gold, n))[:MAX_PAGES]
+    numbers = sorted(range(len(sample.images)), key=lambda n: (n not in gold, n))[:most]
     made = []
     for number in sorted(numbers):
         source = sample.images[number]

@@ -16,7 +16,7 @@ from typing import Any
 
 from leopard.evaluation.records import Record, read_manifest, read_records
 from leopard.evaluation.report.charts import Bar, bars
-from leopard.evaluation.report.gallery import entries
+from leopard.evaluation.report.gallery import Entry, entries
 from leopard.evaluation.report.leaderboard import Row, board, own_rows, published
 from leopard.evaluation.statistics import BREAKDOWNS, Estimate, Summary, breakdown, summarise
 from leopard.evaluation.task import Task
@@ -220,26 +220,51 @@ def _board_section(task: str, ours: Sequence[Row], title: str) -> Section:
     return Section(title, head, rows, numeric=False)
 
 
-def _render(**values: Any) -> str:
+def render(
+    *,
+    title: str,
+    subtitle: str,
+    sections: Sequence[Section],
+    warnings: Sequence[str] = (),
+    facts: Sequence[tuple[str, str]] = (),
+    entries: Sequence[Entry] = (),
+) -> str:
+    """One static HTML page.
+
+    Args:
+        title: Heading.
+        subtitle: Line below it.
+        sections: Plots and tables.
+        warnings: What a reader has to know first.
+        facts: Name and value of numbers shown large.
+        entries: Samples of the gallery; without any there is none.
+    """
     import jinja2
 
+    counts = Counter(entry.status for entry in entries)
     source = resources.files("leopard.evaluation.report") / "report.html"
-    environment = jinja2.Environment(autoescape=True)
-    template = environment.from_string(source.read_text("utf-8"))
-    return template.render(**values)
+    template = jinja2.Environment(autoescape=True).from_string(source.read_text("utf-8"))
+    return template.render(
+        title=title,
+        subtitle=subtitle,
+        sections=sections,
+        warnings=warnings,
+        facts=facts,
+        entries=entries,
+        kinds=[("all", len(entries)), *counts.items()],
+    )
 
 
 def _html(run: Run, data: Path | None, gallery: int) -> str:
     identity = run.manifest["identity"]
     found = entries(run.task, run.records, data, str(identity["view"]), gallery)
-    counts = Counter(entry.status for entry in found)
     ours = own_rows(run.task, run.manifest, run.summary)
     sections = [_score_section(run), *_evidence_section(run), *_breakdown_sections(run)]
     if any(row.task == run.task.name for row in published()):
         sections.append(_board_section(run.task.name, ours, "Beside published scores"))
     encoding = identity.get("encoding") or {}
     policy = f", policy {encoding['policy']}" if encoding else ""
-    return _render(
+    return render(
         title=f"{run.task.title}: {run.manifest['model']}",
         subtitle=(
             f"split {run.task.split}, view {identity['view']}, instruction {identity['preset']}"
@@ -249,7 +274,6 @@ def _html(run: Run, data: Path | None, gallery: int) -> str:
         facts=_facts(run.summary),
         sections=sections,
         entries=found,
-        kinds=[("all", len(found)), *counts.items()],
     )
 
 
@@ -259,17 +283,13 @@ def write_leaderboard(folders: Sequence[Path], target: Path) -> Path:
     ours = [row for run in runs for row in own_rows(run.task, run.manifest, run.summary)]
     names = list(dict.fromkeys([*(row.task for row in ours), *(row.task for row in published())]))
     sections = [_board_section(name, ours, get_task(name).title) for name in names]
-    html = _render(
+    html = render(
         title="Leaderboard",
         subtitle=(
             "Scores in percent. Scores of the paper come from its own, looser rules: compare them "
             "with ours under \u201cas in the paper\u201d only. Green: our runs."
         ),
-        warnings=[],
-        facts=[],
         sections=sections,
-        entries=[],
-        kinds=[],
     )
     target.parent.mkdir(parents=True, exist_ok=True)
     write_text_atomically(target, html)

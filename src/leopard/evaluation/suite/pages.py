@@ -1,0 +1,204 @@
+"""The pages of a suite: Markdown, CSV and HTML, all made of `results.json` alone.
+
+The gallery of the HTML page is handed in. Knows nothing of runs on disk.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from typing import Any
+
+from leopard.evaluation.report.charts import Bar, bars
+from leopard.evaluation.report.gallery import Entry
+from leopard.evaluation.report.pages import Section, TableRow, render
+from leopard.evaluation.suite.results import PAPER_SCORER, Results
+
+_CSV_HEAD = ("kind", "title", "run", "scorer", "group", "samples", "value", "low", "high", "goal")
+
+
+def _percent(value: float | None) -> str:
+    return "" if value is None else f"{100 * value:.1f}"
+
+
+def _span(row: dict[str, Any], sign: str = "") -> str:
+    if row.get("low") is None:
+        return ""
+    return f"{100 * row['low']:{sign}.1f} to {100 * row['high']:{sign}.1f}"
+
+
+def sections(results: Results) -> list[Section]:
+    """All tables, as the report shows them."""
+    made = [_figures(results), _comparisons(results), _runs(results)]
+    for run in results["runs"]:
+        made += [_breakdown(run, by, groups) for by, groups in run["breakdowns"].items()]
+    return [section for section in made if section.rows]
+
+
+def _figures(results: Results) -> Section:
+    rows, marks = [], []
+    for row in results["figures"]:
+        goal = "" if row["goal"] is None else f"{100 * row['goal']:.0f}"
+        verdict = {None: "", True: "reached", False: "not reached"}[row["reached"]]
+        cells = [row["title"], _percent(row["value"]), _span(row), str(row["samples"])]
+        rows.append(TableRow([*cells, goal, verdict]))
+        if row["value"] is not None:
+            marks.append(Bar(row["title"], row["value"], row["low"], row["high"]))
+    head = ["figure", "score", "95 % interval", "questions", "goal", ""]
+    return Section("Figures", head, rows, bars(marks, "Figures with intervals"))
+
+
+def _comparisons(results: Results) -> Section:
+    rows = []
+    for row in results["comparisons"]:
+        numbers = [str(row["samples"]), "", "", "", "", ""]
+        if "difference" in row:
+            numbers = [
+                str(row["samples"]),
+                _percent(row["a"]),
+                _percent(row["b"]),
+                f"{100 * row['difference']:+.1f}",
+                _span(row, "+"),
+                f"{row['p']:.3f}",
+            ]
+        rows.append(TableRow([row["title"], *numbers, row["verdict"]]))
+    head = [
+        "B against A",
+        "questions",
+        "A",
+        "B",
+        "B - A",
+        "95 % interval",
+        "sign test p",
+        "verdict",
+    ]
+    return Section(
+        "Comparisons",
+        head,
+        rows,
+        text="The same questions to both; intervals and tests over documents.",
+    )
+
+
+def _runs(results: Results) -> Section:
+    rows = []
+    for run in results["runs"]:
+        name, found = next(iter(run["scores"].items()))
+        paper = run["scores"].get(PAPER_SCORER, {}).get("value")
+        rows.append(
+            TableRow(
+                [
+                    run["title"],
+                    run["model"],
+                    name,
+                    _percent(found["value"]),
+                    _span(found),
+                    _percent(run["scores"].get("anls", {}).get("value")),
+                    _percent(paper),
+                    f"{run['samples']} / {run['documents']}",
+                    f"{run['images_per_sample']:.1f}",
+                    f"{run['tokens_per_image']:.0f}" if run["tokens_per_image"] else "",
+                    _percent(run["unparsed"]),
+                    f"{run['failed']} / {run['broken']}",
+                ]
+            )
+        )
+    head = ["run", "model", "official scorer", "score", "95 % interval", "ANLS", "as in the paper",
+            "questions / documents", "pages", "visual tokens per page", "unparsed %",
+            "failed / not built"]  # fmt: skip
+    return Section("All runs", head, rows, numeric=False)
+
+
+def _breakdown(run: dict[str, Any], by: str, groups: Sequence[dict[str, Any]]) -> Section:
+    names = list(groups[0]["scores"]) if groups else []
+    rows = [
+        TableRow([g["group"], str(g["samples"]), *(_percent(g["scores"][n]) for n in names)])
+        for g in groups
+    ]
+    marks = [Bar(g["group"], g["scores"][names[0]], note=f"(n={g['samples']})") for g in groups]
+    title = f"{run['title']}, by {by}"
+    return Section(title, [by, "questions", *names], rows, bars(marks, title))
+
+
+def notes(results: Results) -> list[str]:
+    """What a reader has to know before the numbers."""
+    said = [f"{entry['title']}: {entry['note']}" for entry in results["sets"].values()
+            if entry["note"]]  # fmt: skip
+    said += [
+        f"{run['title']}: {run['samples']} of {run['expected']} questions are scored."
+        for run in results["runs"]
+        if run["samples"] < run["expected"]
+    ]
+    said += [f"Left out: {name} ({reason})." for name, reason in results["left_out"].items()]
+    return said
+
+
+def markdown(results: Results) -> str:
+    """The page as Markdown."""
+    lines = [f"# {results['title']}", "", results["about"], ""]
+    lines += [f"- {text}" for text in notes(results)]
+    for section in sections(results):
+        lines += ["", f"## {section.title}", ""]
+        if section.text:
+            lines += [section.text, ""]
+        numeric = ["--:" if section.numeric else "---"] * (len(section.head) - 1)
+        lines += [_line(section.head), _line(["---", *numeric])]
+        lines += [_line(row.cells) for row in section.rows]
+    return "\n".join(lines) + "\n"
+
+
+def _line(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def table(results: Results) -> str:
+    """All numbers as CSV, one in a line; scores from 0 to 1."""
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, _CSV_HEAD, restval="", lineterminator="\n")
+    writer.writeheader()
+    for row in results["figures"]:
+        writer.writerow({"kind": "figure", "group": _only(row), **_kept(row)})
+    for row in results["comparisons"]:
+        if "difference" in row:
+            runs = f"{row['second']} - {row['first']}"
+            numbers = {"kind": "difference", "run": runs, "value": row["difference"]}
+            writer.writerow({**_kept(row), "group": _only(row), **numbers})
+    for run in results["runs"]:
+        base = {"title": run["title"], "run": run["name"]}
+        for name, found in run["scores"].items():
+            head = {"kind": "score", **base, "scorer": name, "samples": run["samples"]}
+            writer.writerow({**head, **found})
+        for by, groups in run["breakdowns"].items():
+            for group in groups:
+                for name, value in group["scores"].items():
+                    row = {"kind": "group", **base, "group": f"{by}: {group['group']}"}
+                    writer.writerow(
+                        row | {"scorer": name, "samples": group["samples"], "value": value}
+                    )
+    return buffer.getvalue()
+
+
+def _kept(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: row[name] for name in _CSV_HEAD if name in row}
+
+
+def _only(row: dict[str, Any]) -> str:
+    return "; ".join(f"{field}: {', '.join(values)}" for field, values in row["only"].items())
+
+
+def html(results: Results, entries: Sequence[Entry]) -> str:
+    """The page as one static HTML file.
+
+    Args:
+        results: All figures.
+        entries: Samples of the gallery.
+    """
+    return render(
+        title=results["title"],
+        subtitle=results["about"],
+        warnings=notes(results),
+        facts=[],
+        sections=sections(results),
+        entries=entries,
+    )
