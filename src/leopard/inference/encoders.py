@@ -18,6 +18,7 @@ from torch import Tensor
 
 import leopard
 from leopard.errors import ContextLengthError
+from leopard.inference.ahead import made_ahead
 from leopard.inference.memory import Demand
 from leopard.inference.vision_cache import (
     VisionCache,
@@ -164,8 +165,7 @@ class CropEncoder:
         keys: list[str] = []
         found: dict[str, Tensor] = {}
         waiting: dict[str, NDArray[np.float32]] = {}
-        for crop in self._crops(prepared):
-            key = crop_key(crop, scope)
+        for key, crop in made_ahead(self._named_crops(prepared, scope), most=self.chunk):
             keys.append(key)
             if key in found or key in waiting:
                 continue
@@ -203,10 +203,14 @@ class CropEncoder:
         with torch.inference_mode():
             return Visuals(self._stacked(tokens), keys)
 
-    def _crops(self, prepared: PreparedRequest) -> Iterator[NDArray[np.float32]]:
+    def _named_crops(
+        self, prepared: PreparedRequest, scope: str
+    ) -> Iterator[tuple[str, NDArray[np.float32]]]:
+        """Crops with their names, in prompt order."""
         source = prepared.source
         for image in self._processor.iter_pixels(source.images, source.plan):
-            yield from image
+            for crop in image:
+                yield crop_key(crop, scope), crop
 
     @torch.inference_mode()
     def _encode(self, crops: dict[str, NDArray[np.float32]]) -> dict[str, Tensor]:

@@ -115,7 +115,7 @@ def estimate_memory(
 
 
 def _vision_bytes(config: Any, demand: Demand, chunk: int, value_bytes: int) -> int:
-    """Pixels of a chunk, twice, and of the page being cut; the widest layer of the encoder."""
+    """Pixels of a chunk, waiting, stacked and made ahead, and of a page; the widest layer."""
     vision = config.vision_config
     side = int(vision.image_size)
     pixels = 3 * side**2 * 4
@@ -128,7 +128,7 @@ def _vision_bytes(config: Any, demand: Demand, chunk: int, value_bytes: int) -> 
         # The hidden states twice, and two maps of the inner layer around its activation.
         widest = cells * (2 * vision.hidden_size + 2 * vision.intermediate_size)
     kept = 2 * cells * vision.hidden_size
-    return pixels * (2 * chunk + page) + chunk * (widest + kept) * value_bytes
+    return pixels * (3 * chunk + page) + chunk * (widest + kept) * value_bytes
 
 
 def _reading_bytes(text: Any, positions: int, piece: int, value_bytes: int) -> int:
