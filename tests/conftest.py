@@ -1,5 +1,6 @@
 """Fixtures shared by all tests: a tiny model folder and drawn pages."""
 
+import importlib.util
 import shutil
 from pathlib import Path
 
@@ -8,6 +9,28 @@ from PIL import Image, ImageDraw
 
 from leopard.schema.pages import Page
 
+HAS_VLLM = importlib.util.find_spec("vllm") is not None
+
+
+def pytest_collection_modifyitems(config, items):
+    """Deselect what needs vLLM where it is not installed; `pytest_terminal_summary` says so."""
+    if HAS_VLLM:
+        return
+    needing = [item for item in items if item.get_closest_marker("vllm")]
+    config.stash[NEEDING_VLLM] = len(needing)
+    if needing:
+        items[:] = [item for item in items if not item.get_closest_marker("vllm")]
+        config.hook.pytest_deselected(items=needing)
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    if number := config.stash.get(NEEDING_VLLM, 0):
+        terminalreporter.write_line(
+            f"{number} tests of vLLM were left out: it is not installed here; see docs/vllm.md"
+        )
+
+
+NEEDING_VLLM = pytest.StashKey[int]()
 TOKENIZER = Path(__file__).parent / "parity" / "vectors" / "leopard_llava_tiny"
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from PIL.Image import Image
 
 from leopard.cli._served import tiles_planner
 from leopard.documents import LoadOptions
@@ -102,9 +103,14 @@ def in_its_own_process(*args: object, folder: Path | None = None, **environment:
     )
     try:
         assert process.stderr is not None
-        line = process.stderr.readline()
-        found = re.search(r"serving (\S+) at (http://\S+) ", line)
-        assert found, line + process.stderr.read()
+        before = ""
+        for line in process.stderr:
+            before += line
+            found = re.search(r"serving (\S+) at (http://\S+) ", line)
+            if found:
+                break
+        else:
+            raise AssertionError(before)
         lines: list[str] = []
         reader = threading.Thread(target=lambda: lines.extend(process.stderr), daemon=True)
         reader.start()
@@ -130,8 +136,12 @@ def file_part(file_id: str) -> dict[str, Any]:
 
 
 def png(seed: int = 1, **size: Any) -> bytes:
+    return png_of(draw_page(seed, **size))
+
+
+def png_of(image: Image) -> bytes:
     stream = io.BytesIO()
-    draw_page(seed, **size).save(stream, format="PNG")
+    image.save(stream, format="PNG")
     return stream.getvalue()
 
 

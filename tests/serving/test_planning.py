@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -13,6 +13,7 @@ from leopard.serving.planning import PromptPlan, tile_boxes, view_pages
 sides = st.integers(1, 3000)
 
 
+@settings(deadline=None)
 @given(st.lists(st.builds(ImageSize, sides, sides), min_size=1, max_size=5))
 def test_tiles_cover_each_page_once(sizes):
     for image in plan_crops(sizes).images:

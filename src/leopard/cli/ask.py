@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from leopard.cli._ask_batch import BatchChoice, ask_batch
+from leopard.cli._served import ModelChoice
 from leopard.errors import ConfigError, DocumentError, LeopardError
 
 if TYPE_CHECKING:
@@ -39,11 +41,11 @@ def register(app: typer.Typer) -> None:
 
 def ask(
     words: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(
             metavar='FILE... "QUESTION"', help="Files, folders or globs; question last."
         ),
-    ],
+    ] = None,
     model: Annotated[
         str | None,
         typer.Option(help="Model folder, hub name or shipped model. Default: the shipped one."),
@@ -77,17 +79,58 @@ def ask(
         Path | None,
         typer.Option(help="Folder of `leopard index`. Default: LEOPARD_INDEX or the user's cache."),
     ] = None,
+    batch: Annotated[
+        Path | None,
+        typer.Option(help="JSON lines with files and question each, instead of FILE and QUESTION."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="With --batch: answers; a run that ended early goes on.")
+    ] = None,
+    part: Annotated[
+        str, typer.Option(help="With --batch: such as 2/8, the second of eight parts.")
+    ] = "1/1",
+    engine: Annotated[
+        str, typer.Option(help="With --batch: torch or vllm (see docs/vllm.md).")
+    ] = "torch",
+    server: Annotated[
+        str | None, typer.Option(help="With --batch: ask this server, such as http://host/v1.")
+    ] = None,
+    batch_size: Annotated[
+        int, typer.Option(min=1, help="With --batch: most questions asked at once.")
+    ] = 8,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Answer and errors only.")] = False,
 ) -> None:
     """Answer a question about documents and images. The answer streams to stdout."""
-    files, question = _split(words)
     from leopard.schema.generation import SamplingOptions
 
     sampling = SamplingOptions(
         max_new_tokens=max_new_tokens, temperature=temperature, top_p=top_p, seed=seed
     )
     settings = {"policy": policy, "max_crops": max_crops, "on_too_many_images": on_too_many}
+    if batch is not None:
+        if words:
+            raise ConfigError(f"{words[0]}: with --batch, files and questions stand in {batch}")
+        ask_batch(
+            BatchChoice(
+                questions=batch,
+                answers=out,
+                part=part,
+                server=server,
+                model=ModelChoice(
+                    model=model,
+                    engine=engine,
+                    device=device,
+                    batch_size=batch_size,
+                    processor=settings,
+                ),
+                sampling=sampling,
+                instruction=instruction,
+                quiet=quiet,
+            )
+        )
+        return
+    files, question = _split(words or [])
     console = _console(quiet)
     with _status(console, "Loading the model"):
         leopard = _load(model, (device, dtype, weights), index, settings)
@@ -106,7 +149,7 @@ def ask(
 
 
 def _split(words: list[str]) -> tuple[list[str], str]:
-    *files, question = words
+    *files, question = words or [""]
     if not files:
         raise ConfigError(
             'a file and a question are needed, such as: leopard ask report.pdf "What is the total?"'

@@ -7,7 +7,6 @@ Knows nothing of models or scores.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,12 +15,12 @@ from types import TracebackType
 from typing import Any
 
 from leopard.errors import EvaluationError
+from leopard.schema.line_log import lock, repair
 from leopard.schema.shards import write_text_atomically
 
 Record = dict[str, Any]
 MANIFEST = "run.json"
 MERGED = "records.jsonl"
-_CHUNK = 1 << 16
 
 
 def worker_file(folder: Path, rank: int, world: int) -> Path:
@@ -33,27 +32,6 @@ def record_files(folder: Path) -> list[Path]:
     """All record files of a run, the merged one first."""
     files = sorted(folder.glob("records*.jsonl"))
     return sorted(files, key=lambda file: file.name != MERGED)
-
-
-def repair(path: Path) -> int:
-    """Cut a half-written last line off; returns how many bytes went."""
-    if not path.exists():
-        return 0
-    with path.open("rb+") as file:
-        size = file.seek(0, os.SEEK_END)
-        end = size
-        while end > 0:
-            start = max(0, end - _CHUNK)
-            file.seek(start)
-            found = file.read(end - start).rfind(b"\n")
-            if found >= 0:
-                end = start + found + 1
-                break
-            end = start
-        if end < size:
-            file.truncate(end)
-            os.fsync(file.fileno())
-        return size - end
 
 
 class RecordLog:
@@ -74,7 +52,7 @@ class RecordLog:
         self.path = worker_file(folder, rank, world)
         _refuse_other_worlds(folder, world)
         self._file = self.path.open("ab")
-        if not _lock(self._file.fileno()):
+        if not lock(self._file.fileno()):
             self._file.close()
             raise EvaluationError(f"{self.path}: another process is writing it; wait for its end")
         self.repaired = repair(self.path)
@@ -104,21 +82,13 @@ class RecordLog:
         self.close()
 
 
-def _lock(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
 def _refuse_other_worlds(folder: Path, world: int) -> None:
     """Ranks of different world sizes share the samples differently: never at the same time."""
     for path in folder.glob("records.*of*.jsonl"):
         if path.name.endswith(f"of{world}.jsonl"):
             continue
         with path.open("rb") as file:
-            if not _lock(file.fileno()):
+            if not lock(file.fileno()):
                 raise EvaluationError(
                     f"{path}: a worker of another array size is still writing this run; wait for "
                     "its end or stop it"

@@ -61,6 +61,8 @@ class VllmOptions:
 class VllmGenerator:
     """Answers with vLLM; see `leopard.schema.generation.Generator`. For one thread.
 
+    vLLM changes classes of transformers in its process, so no other model should be loaded there.
+
     Args:
         folder_or_name: As in `Leopard.from_pretrained`; published folders are converted first.
         options: How vLLM runs.
