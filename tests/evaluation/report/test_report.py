@@ -7,12 +7,12 @@ import pytest
 from leopard.errors import EvaluationError
 from leopard.evaluation.encoding import Encoding
 from leopard.evaluation.report.charts import Bar, bars
-from leopard.evaluation.report.gallery import choose, entries, status_of
+from leopard.evaluation.report.gallery import choose, entries, status_of, tile_edges
 from leopard.evaluation.report.leaderboard import board, published
 from leopard.evaluation.report.pages import load_run, markdown, write_leaderboard, write_report
 from leopard.evaluation.runner import RunSettings
 from leopard.evaluation.tasks import TASK_NAMES, get_task
-from leopard.schema.geometry import CropGeometry
+from leopard.schema.geometry import CropGeometry, ImageSize
 from tests.evaluation.fixtures.builders import picture
 from tests.evaluation.helpers import by_content, evaluate, many_pages
 
@@ -103,6 +103,15 @@ def test_unfinished_and_partial_runs_say_so(tmp_path):
     assert "Only the first 2 samples" in markdown([load_run(tmp_path / "b")])
 
 
+def test_tiles_meet_where_the_processor_cuts():
+    size = ImageSize(1000, 1400)
+    assert tile_edges(size, None) == ([], [])
+    # A canvas of 728 x 1092 holds the page at 0.728: 1019.2 rows, 36 of padding above.
+    across, down = tile_edges(size, "3x2")
+    assert across == [0.5]
+    assert down == pytest.approx([(364 - 36) / 1020, (728 - 36) / 1020])
+
+
 def test_no_run_no_report(tmp_path):
     with pytest.raises(EvaluationError, match="not the folder of a run"):
         write_report(tmp_path)
@@ -129,7 +138,7 @@ def test_leaderboard_puts_our_runs_beside_the_published(finished, tmp_path):
 
 
 def test_bars_are_drawn_to_scale():
-    svg = bars([Bar("a <b>", 0.5, 0.4, 0.6), Bar("x" * 60, 1.2), Bar("none", 0.0, 0.0, 0.0)], "t")
+    svg = bars([Bar("a <b>", 0.5, 0.4, 0.6), Bar("x" * 61, 1.2), Bar("none", 0.0, 0.0, 0.0)], "t")
     assert 'width="180.0"' in svg
     assert svg.count("whisker") == 1
     assert "a &lt;b&gt;" in svg

@@ -18,11 +18,14 @@ from leopard.evaluation.records import Record
 from leopard.evaluation.samples import EvalSample, open_image
 from leopard.evaluation.task import Task
 from leopard.evaluation.views import view
+from leopard.processor.crops import TiledImage
+from leopard.schema.geometry import CropGeometry, Grid, ImageSize
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 THUMBNAIL_WIDTH = 640
+_LINE = (214, 60, 40)
 MAX_PAGES = 12
 """Most pages shown of one sample; evidence pages come first among those."""
 
@@ -130,20 +133,43 @@ def _pages(sample: EvalSample, record: Record, most: int) -> tuple[tuple[PagePic
     return tuple(made), len(sample.images) - len(made)
 
 
+def tile_edges(size: ImageSize, grid: str | None) -> tuple[list[float], list[float]]:
+    """Where tiles meet on a page, as shares of its width and of its height.
+
+    The padding around the page belongs to the outer tiles, so they show less of it.
+
+    Args:
+        size: Size of the page; only its shape matters.
+        grid: Such as `3x2`, rows first; None has no tiles.
+    """
+    if not grid:
+        return [], []
+    rows, cols = (int(part) for part in grid.split("x"))
+    plan = TiledImage(
+        size=size,
+        allocated=rows * cols,
+        grid=Grid(rows, cols),
+        crop_size=CropGeometry().crop_size,
+    )
+    assert plan.resized is not None
+    assert plan.paste_at is not None
+    left, top = plan.paste_at
+    across = [(col * plan.crop_size - left) / plan.resized.width for col in range(1, cols)]
+    down = [(row * plan.crop_size - top) / plan.resized.height for row in range(1, rows)]
+    return [x for x in across if 0 < x < 1], [y for y in down if 0 < y < 1]
+
+
 def _uri(image: Image, grid: str | None) -> str:
     from PIL import ImageDraw
 
     height = max(1, round(image.height * THUMBNAIL_WIDTH / image.width))
     small = image.resize((THUMBNAIL_WIDTH, min(height, 4 * THUMBNAIL_WIDTH)))
-    if grid:
-        rows, cols = (int(part) for part in grid.split("x"))
-        pen = ImageDraw.Draw(small)
-        for row in range(1, rows):
-            y = small.height * row / rows
-            pen.line((0, y, small.width, y), fill=(214, 60, 40), width=2)
-        for col in range(1, cols):
-            x = small.width * col / cols
-            pen.line((x, 0, x, small.height), fill=(214, 60, 40), width=2)
+    pen = ImageDraw.Draw(small)
+    across, down = tile_edges(ImageSize(image.width, image.height), grid)
+    for share in down:
+        pen.line((0, share * small.height, small.width, share * small.height), _LINE, 2)
+    for share in across:
+        pen.line((share * small.width, 0, share * small.width, small.height), _LINE, 2)
     buffer = io.BytesIO()
     small.save(buffer, format="JPEG", quality=60)
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")

@@ -220,23 +220,26 @@ def _board_section(task: str, ours: Sequence[Row], title: str) -> Section:
     return Section(title, head, rows, numeric=False)
 
 
-def render(
-    *,
-    title: str,
-    subtitle: str,
-    sections: Sequence[Section],
-    warnings: Sequence[str] = (),
-    facts: Sequence[tuple[str, str]] = (),
-    entries: Sequence[Entry] = (),
-) -> str:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Head:
+    """What stands above the tables of a page."""
+
+    title: str
+    subtitle: str
+    notes: Sequence[str] = ()
+    """What the numbers rest on."""
+    warnings: Sequence[str] = ()
+    """What is missing or must not be overlooked."""
+    facts: Sequence[tuple[str, str]] = ()
+    """Name and value of numbers shown large."""
+
+
+def render(head: Head, sections: Sequence[Section], entries: Sequence[Entry] = ()) -> str:
     """One static HTML page.
 
     Args:
-        title: Heading.
-        subtitle: Line below it.
+        head: What stands above the tables.
         sections: Plots and tables.
-        warnings: What a reader has to know first.
-        facts: Name and value of numbers shown large.
         entries: Samples of the gallery; without any there is none.
     """
     import jinja2
@@ -244,15 +247,8 @@ def render(
     counts = Counter(entry.status for entry in entries)
     source = resources.files("leopard.evaluation.report") / "report.html"
     template = jinja2.Environment(autoescape=True).from_string(source.read_text("utf-8"))
-    return template.render(
-        title=title,
-        subtitle=subtitle,
-        sections=sections,
-        warnings=warnings,
-        facts=facts,
-        entries=entries,
-        kinds=[("all", len(entries)), *counts.items()],
-    )
+    kinds = [("all", len(entries)), *counts.items()]
+    return template.render(head=head, sections=sections, entries=entries, kinds=kinds)
 
 
 def _html(run: Run, data: Path | None, gallery: int) -> str:
@@ -264,7 +260,7 @@ def _html(run: Run, data: Path | None, gallery: int) -> str:
         sections.append(_board_section(run.task.name, ours, "Beside published scores"))
     encoding = identity.get("encoding") or {}
     policy = f", policy {encoding['policy']}" if encoding else ""
-    return render(
+    head = Head(
         title=f"{run.task.title}: {run.manifest['model']}",
         subtitle=(
             f"split {run.task.split}, view {identity['view']}, instruction {identity['preset']}"
@@ -272,9 +268,8 @@ def _html(run: Run, data: Path | None, gallery: int) -> str:
         ),
         warnings=_warnings(run),
         facts=_facts(run.summary),
-        sections=sections,
-        entries=found,
     )
+    return render(head, sections, found)
 
 
 def write_leaderboard(folders: Sequence[Path], target: Path) -> Path:
@@ -283,14 +278,14 @@ def write_leaderboard(folders: Sequence[Path], target: Path) -> Path:
     ours = [row for run in runs for row in own_rows(run.task, run.manifest, run.summary)]
     names = list(dict.fromkeys([*(row.task for row in ours), *(row.task for row in published())]))
     sections = [_board_section(name, ours, get_task(name).title) for name in names]
-    html = render(
+    head = Head(
         title="Leaderboard",
         subtitle=(
             "Scores in percent. Scores of the paper come from its own, looser rules: compare them "
             "with ours under \u201cas in the paper\u201d only. Green: our runs."
         ),
-        sections=sections,
     )
+    html = render(head, sections)
     target.parent.mkdir(parents=True, exist_ok=True)
     write_text_atomically(target, html)
     return target

@@ -12,7 +12,7 @@ from typing import Any
 
 from leopard.evaluation.report.charts import Bar, bars
 from leopard.evaluation.report.gallery import Entry
-from leopard.evaluation.report.pages import Section, TableRow, render
+from leopard.evaluation.report.pages import Head, Section, TableRow, render
 from leopard.evaluation.suite.results import PAPER_SCORER, Results
 
 _CSV_HEAD = ("kind", "title", "run", "scorer", "group", "samples", "value", "low", "high", "goal")
@@ -122,22 +122,25 @@ def _breakdown(run: dict[str, Any], by: str, groups: Sequence[dict[str, Any]]) -
 
 
 def notes(results: Results) -> list[str]:
-    """What a reader has to know before the numbers."""
-    said = [f"{entry['title']}: {entry['note']}" for entry in results["sets"].values()
-            if entry["note"]]  # fmt: skip
-    said += [
+    """What the numbers rest on."""
+    entries = results["sets"].values()
+    return [f"{entry['title']}: {entry['note']}" for entry in entries if entry["note"]]
+
+
+def warnings(results: Results) -> list[str]:
+    """What is missing."""
+    said = [
         f"{run['title']}: {run['samples']} of {run['expected']} questions are scored."
         for run in results["runs"]
         if run["samples"] < run["expected"]
     ]
-    said += [f"Left out: {name} ({reason})." for name, reason in results["left_out"].items()]
-    return said
+    return said + [f"Left out: {n} ({why})." for n, why in results["left_out"].items()]
 
 
 def markdown(results: Results) -> str:
     """The page as Markdown."""
     lines = [f"# {results['title']}", "", results["about"], ""]
-    lines += [f"- {text}" for text in notes(results)]
+    lines += [f"- {text}" for text in (*notes(results), *warnings(results))]
     for section in sections(results):
         lines += ["", f"## {section.title}", ""]
         if section.text:
@@ -194,11 +197,10 @@ def html(results: Results, entries: Sequence[Entry]) -> str:
         results: All figures.
         entries: Samples of the gallery.
     """
-    return render(
+    head = Head(
         title=results["title"],
-        subtitle=results["about"],
-        warnings=notes(results),
-        facts=[],
-        sections=sections(results),
-        entries=entries,
+        subtitle=results["about"].replace("`", ""),
+        notes=[text.replace("`", "") for text in notes(results)],
+        warnings=warnings(results),
     )
+    return render(head, sections(results), entries)

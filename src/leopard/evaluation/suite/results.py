@@ -110,7 +110,7 @@ def _run(name: str, suite: SuiteSettings, run: Run) -> dict[str, Any]:
 
 def _figure(entry: FigureEntry, run: Run) -> dict[str, Any]:
     records = chosen(run.records, entry.only)
-    found = {"value": None, "low": None, "high": None}
+    found: dict[str, float | None] = {"value": None, "low": None, "high": None}
     if records:
         found = _numbers(estimate(run.task, records, entry.scorer))
     value = found["value"]
