@@ -37,7 +37,7 @@ _SHARES = "leopard_shares"
 
 @lru_cache(maxsize=4)
 def _load(origin: str, revision: str | None) -> Any:
-    hub = {} if revision is None else {"revision": revision}
+    hub: dict[str, Any] = {} if revision is None else {"revision": revision}
     return load_processor(origin, **hub)
 
 
@@ -89,7 +89,8 @@ class LeopardDummyInputs(BaseDummyInputsBuilder[LeopardInfo]):
 
     def get_dummy_text(self, mm_counts: Mapping[str, int]) -> str:
         """One placeholder for each image."""
-        return self.info.images.image_token * mm_counts.get("image", 0)
+        images: PromptImages = self.info.images
+        return images.image_token * mm_counts.get("image", 0)
 
     def get_dummy_mm_data(
         self,
@@ -190,7 +191,8 @@ class LeopardMultiModalProcessor(BaseMultiModalProcessor[LeopardInfo]):
 
     def _shares(self, mm_items: Any, given: Mapping[str, object]) -> list[ImageShare]:
         sizes = [ImageSize(image.width, image.height) for image in _pictures(mm_items)]
-        return self.info.shares(sizes, given)
+        found: list[ImageShare] = self.info.shares(sizes, given)
+        return found
 
 
 def _pictures(mm_items: Any) -> list[Any]:

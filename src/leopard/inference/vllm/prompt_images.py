@@ -247,7 +247,8 @@ class WholeImages:
         self, images: Sequence[Image], shares: Sequence[ImageShare]
     ) -> Mapping[str, list[Tensor]]:
         """`pixel_values`, (3, height, width), and `pixel_attention_mask`, (height, width)."""
-        values, masks = [], []
+        values: list[Tensor] = []
+        masks: list[Tensor] = []
         for image, share in zip(images, shares, strict=True):
             alone = self._processor.image_processor([[to_rgb(image)]], return_tensors="pt")
             canvas: ImageSize = share.plan
