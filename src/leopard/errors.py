@@ -67,7 +67,9 @@ class DocumentError(LeopardError):
     """
 
     def __init__(self, cause: str, *, source: str, remedy: str, page: int | None = None) -> None:
-        where = source if page is None else f"{source}, page {page}"
+        # A file name may hold line breaks; an error is one line.
+        name = "".join(c if c.isprintable() else repr(c)[1:-1] for c in source)
+        where = name if page is None else f"{name}, page {page}"
         super().__init__(f"{where}: {cause}; {remedy}")
         self.source = source
         self.page = page

@@ -46,7 +46,7 @@ def kept_back(ask: list[str], model: str, *options: str) -> int:
         command = [
             word.replace("runs/mine/model", model).replace("18", str(number)) for word in ask
         ]
-        right += leopard([*command, *options]).strip() == f"{number * 37 % 90 + 10}.50 EUR"
+        right += leopard([*command, *options]).strip() == f"{number * 37 % 90 + 10}.50"
     return right
 
 
@@ -62,13 +62,12 @@ def test_your_own_files_from_nothing_to_a_better_answer(
     count, train = commands("lora")
     assert "30 steps of" in leopard(count)
     (ask,) = commands("ask")
-    before = kept_back(ask, "leopard-nano", "--max-crops", "2")
+    assert kept_back(ask, "leopard-nano", "--max-crops", "2") == 0
     assert "30 of 30 steps done" in leopard(train)
     lines = read_log(Path("runs/mine"))
     first, last = (sum(x["loss"] for x in part) / 5 for part in (lines[:5], lines[-5:]))
     assert last < 0.5 * first
-    after = kept_back(ask, "runs/mine/model")
-    assert after >= max(3, before)
+    assert kept_back(ask, "runs/mine/model") >= 3
     exec(compile(use, "docs/training.md", "exec"), {})
     assert "30 runs/mine/model" in capsys.readouterr().out
     for name in re.findall(r"^\| `([\w./]+)` \|", TEXT, re.M)[:7]:

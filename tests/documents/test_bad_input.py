@@ -126,3 +126,15 @@ def test_file_that_vanishes_between_measuring_and_drawing_is_a_document_error(
             path.unlink()
             with pytest.raises(DocumentError, match=name):
                 list(stream)
+
+
+def test_a_line_break_in_a_file_name_makes_no_second_line(tmp_path: Path) -> None:
+    from leopard.documents import load_pages
+
+    path = tmp_path / "two\nlines\x1b[31m.pdf"
+    path.write_bytes(b"%PDF-1.7 and no more")
+    with pytest.raises(DocumentError) as caught:
+        load_pages([path])
+    assert str(caught.value).isprintable()
+    assert "two\\nlines\\x1b[31m.pdf" in str(caught.value)
+    assert caught.value.source == str(path)

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from leopard.errors import BudgetError, ConfigError, GeometryError
 from leopard.processor.allocation import allocate_tiles, policy_names
+from leopard.processor.policies import Content
 from leopard.schema.geometry import ImageSize
 from tests.processor import golden
 
@@ -64,10 +65,19 @@ def test_a_crop_size_of_nothing_is_refused():
         allocate_tiles([ImageSize(10, 10)], budget=5, crop_size=0)
 
 
-@pytest.mark.parametrize("weights", [[1], [1, -1], [1, 2, 3]])
+@pytest.mark.parametrize("weights", [(1,), (1, -1), (1, 2, 3)])
 def test_weights_that_do_not_fit_the_images_are_refused(weights):
     with pytest.raises(ConfigError, match="one integer of 0 or more for each of the 2 images"):
-        allocate_tiles([ImageSize(9, 9)] * 2, budget=5, crop_size=364, weights=weights)
+        allocate_tiles(
+            [ImageSize(9, 9)] * 2, budget=5, crop_size=364, content=Content(weights=weights)
+        )
+
+
+def test_images_to_look_at_must_be_as_many_as_sizes():
+    with pytest.raises(ConfigError, match="1 images to look at but 2 sizes"):
+        allocate_tiles(
+            [ImageSize(9, 9)] * 2, budget=5, crop_size=364, content=Content(images=("page",))
+        )
 
 
 @given(

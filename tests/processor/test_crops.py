@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from leopard.errors import BudgetError, ConfigError, GeometryError
 from leopard.processor import crops
 from leopard.processor.crops import Normalisation, plan_crops, rgb_crops, stack_crops
+from leopard.processor.policies import Content
 from leopard.schema.geometry import CropGeometry, Grid, ImageSize
 from tests.processor import golden
 
@@ -209,5 +210,5 @@ def test_a_plan_without_images_is_empty():
 
 def test_weights_reach_the_policy():
     sizes = [ImageSize(2000, 2000)] * 2
-    plan = plan_crops(sizes, max_crops=11, policy="fill", weights=[0, 1])
+    plan = plan_crops(sizes, max_crops=11, policy="fill", content=Content(weights=(0, 1)))
     assert [image.grid for image in plan.images] == [None, Grid(3, 3)]

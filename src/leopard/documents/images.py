@@ -180,7 +180,7 @@ def _as_document_errors(source: str, page: int | None = None) -> Iterator[None]:
             "the header claims more pixels than Pillow opens safely",
             source=source,
             page=page,
-            remedy="scale the image down, or raise PIL.Image.MAX_IMAGE_PIXELS if you trust it",
+            remedy="scale the image down",
         ) from error
     except PIL.UnidentifiedImageError as error:
         raise DocumentFormatError(

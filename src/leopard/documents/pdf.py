@@ -118,12 +118,14 @@ class PDFDocument:
             )
         if self._password:
             return DocumentFormatError(
-                "the password is wrong", source=self.source, remedy="give the right password"
+                "the password is wrong",
+                source=self.source,
+                remedy="give the right password (--password)",
             )
         return DocumentFormatError(
             "the PDF file is encrypted and no password was given",
             source=self.source,
-            remedy="give the password",
+            remedy="give the password (--password)",
         )
 
     def _damaged(self, number: int, error: object) -> DocumentFormatError:

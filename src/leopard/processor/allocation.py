@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from leopard.errors import BudgetError, ConfigError, GeometryError
-from leopard.processor.policies import TileRequest, find_policy, policy_names
+from leopard.processor.policies import Content, TileRequest, find_policy, policy_names
 from leopard.schema.geometry import ImageSize
 
 __all__ = ["DEFAULT_POLICY", "allocate_tiles", "policy_names"]
@@ -24,7 +24,7 @@ def allocate_tiles(
     budget: int,
     crop_size: int,
     policy: str = DEFAULT_POLICY,
-    weights: Sequence[int] | None = None,
+    content: Content | None = None,
     max_per_image: int | None = None,
 ) -> list[int]:
     """Share a tile budget over images by how many tiles each could fill.
@@ -35,8 +35,8 @@ def allocate_tiles(
         crop_size: Side of a square tile, in pixels.
         policy: `published` reproduces the released rule bit for bit; `fill` spends what that
             rule leaves unused.
-        weights: How much each image matters, integers of 0 or more, for policies that look at
-            content or at the question; `fill` multiplies areas by them, `published` ignores them.
+        content: Images, question and weights for policies that look at them; `fill` multiplies
+            areas by the weights, `published` ignores all.
         max_per_image: Most tiles of one image; no limit by default.
 
     Returns:
@@ -44,7 +44,7 @@ def allocate_tiles(
 
     Raises:
         BudgetError: If `budget` is negative.
-        ConfigError: If the policy is unknown or the weights do not fit the images.
+        ConfigError: If the policy is unknown or the content does not fit the images.
         GeometryError: If `crop_size` is below 1.
 
     Example:
@@ -58,8 +58,8 @@ def allocate_tiles(
         raise BudgetError(
             f"tile budget is {budget}; it must be 0 or more: use fewer images or a larger max_crops"
         )
-    if weights is not None:
-        _check_weights(weights, len(sizes))
+    content = content or Content()
+    _check(content, len(sizes))
     if not sizes or budget == 0:
         return [0] * len(sizes)
     request = TileRequest(
@@ -67,7 +67,7 @@ def allocate_tiles(
         budget=budget,
         crop_size=crop_size,
         most_per_image=budget if max_per_image is None else max_per_image,
-        weights=None if weights is None else tuple(weights),
+        content=content,
     )
     tiles = [min(count, request.most_per_image) for count in rule(request)]
     assert len(tiles) == len(sizes), f"policy {policy} answered for {len(tiles)} images"
@@ -76,9 +76,14 @@ def allocate_tiles(
     return tiles
 
 
-def _check_weights(weights: Sequence[int], num_images: int) -> None:
-    if len(weights) != num_images or min(weights, default=0) < 0:
+def _check(content: Content, num_images: int) -> None:
+    weights = content.weights
+    if weights is not None and (len(weights) != num_images or min(weights, default=0) < 0):
         raise ConfigError(
             f"weights are {list(weights)}; give one integer of 0 or more for each of the "
             f"{num_images} images"
+        )
+    if content.images and len(content.images) != num_images:
+        raise ConfigError(
+            f"{len(content.images)} images to look at but {num_images} sizes; give both alike"
         )

@@ -20,6 +20,7 @@ import PIL.Image
 from leopard.errors import BudgetError, GeometryError
 from leopard.processor.allocation import DEFAULT_POLICY, allocate_tiles
 from leopard.processor.grid import choose_grid
+from leopard.processor.policies import Content
 from leopard.schema.geometry import CropGeometry, Grid, ImageSize
 from leopard.schema.pixels import to_rgb
 
@@ -156,7 +157,7 @@ def plan_crops(
     geometry: CropGeometry | None = None,
     max_crops: int = DEFAULT_MAX_CROPS,
     policy: str = DEFAULT_POLICY,
-    weights: Sequence[int] | None = None,
+    content: Content | None = None,
     max_tiles_per_image: int | None = None,
 ) -> CropPlan:
     """Decide thumbnails and tiles of all images in a prompt (paper 3.2).
@@ -168,7 +169,7 @@ def plan_crops(
         geometry: How one crop becomes visual tokens; that of the paper by default.
         max_crops: Most crops in the prompt.
         policy: Allocation policy; see `allocate_tiles`.
-        weights: How much each image matters; see `allocate_tiles`.
+        content: What the policy may look at besides sizes; see `allocate_tiles`.
         max_tiles_per_image: Most tiles of one image; no limit by default.
 
     Raises:
@@ -185,7 +186,7 @@ def plan_crops(
         budget=max_crops - len(sizes),
         crop_size=geometry.crop_size,
         policy=policy,
-        weights=weights,
+        content=content,
         max_per_image=max_tiles_per_image,
     )
     images = tuple(
@@ -204,8 +205,9 @@ def too_many_images(num_images: int, max_crops: int) -> BudgetError:
     """The error for more images than crops, naming what a user can do."""
     return BudgetError(
         f"{num_images} images but max_crops is {max_crops}, and every image needs one crop; "
-        f"choose pages, raise max_crops, or set on_too_many_images to 'first' (keep the first "
-        f"{max_crops}) or 'uniform' (keep {max_crops} spread evenly)"
+        "choose pages (--pages), raise max_crops (--max-crops), or set on_too_many_images "
+        f"(--on-too-many) to 'first' (keep the first {max_crops}) or 'uniform' (keep {max_crops} "
+        "spread evenly)"
     )
 
 

@@ -19,7 +19,7 @@ import PIL.Image
 
 from leopard.errors import DocumentFormatError, PromptError
 from leopard.processor.prompt import RenderedPrompt, message_from_text
-from leopard.schema.messages import Message, count_images
+from leopard.schema.messages import Message, TextPart, count_images
 
 _IMAGE_KEYS = ("image", "url", "path", "base64", "image_url")
 
@@ -34,6 +34,15 @@ class Conversation:
     """Images in prompt order."""
     rendered: RenderedPrompt | None = None
     """The prompt as a string whose special tokens are real."""
+
+    @property
+    def asked(self) -> str:
+        """What the user wrote, turns joined by line breaks; all of a rendered prompt."""
+        if self.rendered is not None:
+            return str(self.rendered)
+        turns = (message for message in self.messages if message.role == "user")
+        parts = (part.text for turn in turns for part in turn.parts if isinstance(part, TextPart))
+        return "\n".join(parts)
 
 
 def read_conversations(text: Any, images: Any, *, rendered: bool = False) -> list[Conversation]:

@@ -29,6 +29,7 @@ from leopard.processor.loading import (
     settings_from_config,
     stored_settings,
 )
+from leopard.processor.policies import Content
 from leopard.processor.prompt import EncodedPrompt, PromptBuilder, keep_images, keep_rendered_images
 from leopard.processor.settings import CallOptions, ProcessorSettings
 from leopard.processor.tokens import SpecialTokens, resolve_tokens
@@ -216,7 +217,7 @@ class LeopardProcessor(ProcessorMixin):
         *,
         max_crops: int | None = None,
         policy: str | None = None,
-        weights: Sequence[int] | None = None,
+        content: Content | None = None,
     ) -> CropPlan:
         """How images of one prompt become crops; from sizes alone.
 
@@ -224,7 +225,7 @@ class LeopardProcessor(ProcessorMixin):
             sizes: Sizes of upright images in pixels, in prompt order.
             max_crops: Most crops, instead of the saved number.
             policy: Allocation policy, instead of the saved one.
-            weights: How much each image matters; see `allocate_tiles`.
+            content: What the policy may look at besides sizes; see `allocate_tiles`.
 
         Raises:
             BudgetError: If there are more images than `max_crops`.
@@ -235,7 +236,7 @@ class LeopardProcessor(ProcessorMixin):
             geometry=self.settings.geometry,
             max_crops=self.settings.max_crops if max_crops is None else max_crops,
             policy=self.settings.policy if policy is None else policy,
-            weights=weights,
+            content=content,
             max_tiles_per_image=self.settings.max_tiles_per_image,
         )
 
@@ -403,7 +404,8 @@ class LeopardProcessor(ProcessorMixin):
 
         call = CallOptions(add_generation_prompt=False, max_length=max_length)
         conversation = Conversation(messages=tuple(messages), images=tuple(images))
-        prepared = self._prepare(conversation, call)
+        # Trainers plan from sizes alone, long before an image is drawn.
+        prepared = self._prepare(conversation, call, sees_content=False)
         if not any(prepared.prompt.answer_mask):
             raise PromptError("the conversation has no assistant turn, so nothing can be learnt")
         example = {
@@ -418,7 +420,9 @@ class LeopardProcessor(ProcessorMixin):
 
     # --- Steps of a call ---------------------------------------------------------------------
 
-    def _prepare(self, conversation: Conversation, call: CallOptions) -> PreparedPrompt:
+    def _prepare(
+        self, conversation: Conversation, call: CallOptions, *, sees_content: bool = True
+    ) -> PreparedPrompt:
         settings = call.applied_to(self.settings)
         kept = kept_images(len(conversation.images), settings)
         images = tuple(to_rgb(conversation.images[index]) for index in kept)
@@ -426,6 +430,7 @@ class LeopardProcessor(ProcessorMixin):
             [ImageSize(image.width, image.height) for image in images],
             max_crops=settings.max_crops,
             policy=settings.policy,
+            content=Content(images=images, question=conversation.asked) if sees_content else None,
         )
         prompt = self._encode(conversation, kept, plan, call)
         check_length(len(prompt.input_ids), plan, settings.context_length)

@@ -30,22 +30,27 @@ def allocate(request: TileRequest) -> list[int]:
 
     An image can take the tiles of one of its useful grids, from none up to the grid that its size
     fills; a single tile is never given, since a grid has at least two. When all of these top grids
-    fit, every image gets its own. Otherwise, of all choices of whole grids whose sum is
+    fit, every image gets its own. Otherwise each image has a share of the budget by area, and a
+    choice of whole grids is taken in which
 
-    - within the budget, and at least 95 % of it or all but one tile, since one tile is no grid
-      (where no choice comes to that: the largest sum there is, found exactly),
-    - not below the sum for a smaller budget,
-    - such that no image's next grid would fit in what is left,
+    - every image gets one of the two grids around its share, or the next on either side of these,
+    - the sum is at least 95 % of the budget, or all but one tile, since one tile is no grid;
+      where no choice comes to that, the largest sum that keeps the rules above and below,
+    - the sum is not below that for a smaller budget,
+    - no image's next grid would fit in what is left.
 
-    the one nearest to shares by area is taken: nearest by the sum of `(tiles - share) ** 2 / area`,
-    the criterion of Webster and Sainte-Lague. Images that differ are treated alike in any order;
-    of equal images the earlier get more.
+    For each sum the choice nearest to the shares is known exactly, by the sum of
+    `(tiles - share) ** 2 / area`, the criterion of Webster and Sainte-Lague; of the sums that will
+    do, the nearest is taken. Images that differ are treated alike in any order; of equal images the
+    earlier get more.
+
+    Where no choice keeps all four (few decks in a thousand), the largest sum is taken.
 
     Single images may get fewer tiles from a larger budget, since one grid can push out another:
     no rule could fill 95 % otherwise. Where few large pages share a budget, 95 % comes before
     equality: three letter pages get 20, 16 and 9 of 47, since 16, 16 and 12 would leave three.
     """
-    weights = request.weights or (1,) * len(request.sizes)
+    weights = request.content.weights or (1,) * len(request.sizes)
     most = min(request.budget, request.most_per_image)
     values = [
         size.area * (weight * _WEIGHT_UNIT or 1)
@@ -80,7 +85,7 @@ def _share(ladders: tuple[Steps, ...], values: tuple[int, ...], budget: int) -> 
         return tuple(steps[-1] for steps in ladders)
     choices = _Choices(ladders, values, budget)
     total = 0
-    for allowance in range(budget + 1):
+    for allowance in range(budget + 1):  # from small to large, so that sums never fall
         total = choices.best_total(allowance, least=total)
     return choices.tiles(total)
 
@@ -105,7 +110,7 @@ class _Choices:
         costs, _ = self._table
         possible = [total for total in range(allowance + 1) if costs[total] is not None]
         wanted = min(-(-allowance * _USED_PERCENT // 100), allowance - (MIN_TILES - 1))
-        least = max(least, min(wanted, possible[-1]))
+        wanted = max(least, min(wanted, possible[-1]))
         tiles, value = self._level(allowance)
 
         def distance(total: int) -> tuple[int, int]:
@@ -114,10 +119,15 @@ class _Choices:
             assert cost is not None
             return cost * value - 2 * self._common * tiles * total, -total
 
-        return min(
-            (t for t in possible if t >= least and self._next_step(t) > allowance - t),
-            key=distance,
-        )
+        fair = [
+            total
+            for total in possible
+            if total >= least
+            and self._next_step(total) > allowance - total
+            and self._is_near_shares(total, tiles, value)
+        ]
+        enough = [total for total in fair if total >= wanted]
+        return min(enough, key=distance, default=max(fair, default=possible[-1]))
 
     def tiles(self, total: int) -> tuple[int, ...]:
         """Tiles per image of the nearest choice with this sum; equal images in falling order."""
@@ -185,6 +195,20 @@ class _Choices:
                 break
             left, value = left - top, value - own
         return left, value
+
+    def _is_near_shares(self, total: int, tiles: int, value: int) -> bool:
+        """Whether every image gets one of the grids around its share, or the next on either side.
+
+        Args:
+            total: Sum of the choice.
+            tiles: The level of shares: `tiles` for a claim of `value`.
+            value: See `tiles`.
+        """
+        for steps, own, taken in zip(self.ladders, self.values, self.tiles(total), strict=True):
+            below = sum(count * value <= own * tiles for count in steps) - 1
+            if not below - 1 <= steps.index(taken) <= below + 2:
+                return False
+        return True
 
     def _next_step(self, total: int) -> int:
         """Tiles of the smallest step to a next grid in the nearest choice with this sum."""

@@ -4,9 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from leopard.errors import ConfigError
 from leopard.schema.geometry import ImageSize
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Content:
+    """What a policy may look at besides sizes.
+
+    All of it is missing where tiles are planned from sizes alone, as for counting and for training;
+    a policy must then do with the sizes.
+    """
+
+    images: tuple[Any, ...] = ()
+    """Pillow images, upright RGB, in prompt order; empty when there are sizes only."""
+    question: str = ""
+    """What the user wrote in this prompt; empty when not known."""
+    weights: tuple[int, ...] | None = None
+    """How much each image matters: integers of 0 or more, in prompt order; None when nothing is
+    known. `fill` multiplies areas by them."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -22,9 +40,8 @@ class TileRequest:
     most_per_image: int
     """Most tiles of one image; the budget where nothing else is said. A policy that ignores it
     has its counts cut."""
-    weights: tuple[int, ...] | None = None
-    """How much each image matters, for instance for the question asked: integers of 0 or more,
-    in prompt order; None when nothing is known. A policy may ignore them."""
+    content: Content = Content()
+    """Images, question and weights, where they are known. A policy may ignore them."""
 
 
 Policy = Callable[[TileRequest], list[int]]
