@@ -53,7 +53,11 @@ def plain_vllm(folder):
         yield url
     finally:
         process.terminate()
-        process.wait(60)
+        try:
+            process.wait(60)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait(60)
 
 
 def ask(client, model, images, **options):
@@ -109,4 +113,7 @@ def test_plain_vllm_answers_what_the_local_runtime_answers(folder):
     with plain_vllm(folder) as url, openai_client(url) as client:
         for name, deck in DECKS.items():
             done = ask(client, folder.name, deck, temperature=0)
-            assert done.choices[0].message.content == wanted[name], name
+            # vLLM leaves the bytes of an unfinished last character out.
+            text = done.choices[0].message.content
+            assert text.rstrip("\ufffd") == wanted[name].rstrip("\ufffd"), name
+            assert text.rstrip("\ufffd"), name
