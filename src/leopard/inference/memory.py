@@ -99,8 +99,7 @@ def estimate_memory(
     chunk = min(chunk or config.vision_chunk_size, max(demand.num_crops, 1))
     per_crop = config.crop_geometry.visual_tokens_per_crop
     tokens = demand.num_crops * per_crop * text.hidden_size * value_bytes
-    head_dim = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
-    per_position = 2 * text.num_hidden_layers * text.num_key_value_heads * head_dim
+    per_position = 2 * text.num_hidden_layers * text.num_key_value_heads * _head_dim(text)
     return MemoryEstimate(
         weights=weight_bytes,
         pages=3 * sum(size.width * size.height for size in demand.sizes),
@@ -112,6 +111,10 @@ def estimate_memory(
         chunk=chunk,
         piece=piece,
     )
+
+
+def _head_dim(text: Any) -> int:
+    return int(getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads)
 
 
 def _vision_bytes(config: Any, demand: Demand, chunk: int, value_bytes: int) -> int:
@@ -128,14 +131,18 @@ def _vision_bytes(config: Any, demand: Demand, chunk: int, value_bytes: int) -> 
         # The hidden states twice, and two maps of the inner layer around its activation.
         widest = cells * (2 * vision.hidden_size + 2 * vision.intermediate_size)
     kept = 2 * cells * vision.hidden_size
-    return pixels * (3 * chunk + page) + chunk * (widest + kept) * value_bytes
+    count: int = pixels * (3 * chunk + page) + chunk * (widest + kept) * value_bytes
+    return count
 
 
 def _reading_bytes(text: Any, positions: int, piece: int, value_bytes: int) -> int:
     """Embeddings with and without visual tokens, and the widest layer for one piece."""
     embeddings = 2 * positions * text.hidden_size
-    layer = piece * (3 * text.hidden_size + 3 * text.intermediate_size)
-    return (embeddings + layer + text.vocab_size) * value_bytes
+    # Queries, rotated ones, the mix and its copy; keys, rotated ones, values.
+    attention = _head_dim(text) * (4 * text.num_attention_heads + 3 * text.num_key_value_heads)
+    layer = piece * (2 * text.hidden_size + max(attention, 3 * text.intermediate_size))
+    count: int = (embeddings + layer + text.vocab_size) * value_bytes
+    return count
 
 
 def fit_memory(
