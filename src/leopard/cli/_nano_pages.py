@@ -1,4 +1,4 @@
-"""Pages that the small model learns from: reading pages of the data engine, as lessons want them.
+"""What the small model learns from: pages and documents of the data engine, as lessons want them.
 
 Lives where commands are put together, because training does not know curation.
 """
@@ -7,9 +7,15 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING
 
 from leopard.schema.geometry import ImageSize
-from leopard.training.nano.lessons import PageDraft
+from leopard.training.nano.lessons import Asked, DocumentDraft, PageDraft
+
+if TYPE_CHECKING:
+    from leopard.curation.synthesis.samples import SampleMaker
+    from leopard.schema.samples import Split
 
 POINTS_PER_INCH = 72
 
@@ -41,3 +47,26 @@ class ReadingPages:
         asked = list(written.qa)
         random.Random(seed).shuffle(asked)
         return PageDraft(pdf, tuple(asked))
+
+    def document(self, seed: int) -> DocumentDraft | None:
+        """A document of the preset for the small model; None where none is made for the seed."""
+        made = _maker("test" if self.held_out else "train").make(seed)
+        pages: list[list[tuple[str, str, str]]] = [[] for _ in made.sample.images]
+        for turn in made.sample.qa:
+            shown = {evidence.image for evidence in turn.evidence}
+            page = shown.pop() if len(shown) == 1 else 0
+            pages[page].append((turn.question, turn.answer, turn.family))
+        asked: list[Asked] = [tuple(turns) for turns in pages]
+        return DocumentDraft(made.pdf, tuple(asked))
+
+
+@cache
+def _maker(split: Split) -> SampleMaker:
+    """The maker of documents in this process: few pages, printed without a browser."""
+    from leopard.curation.synthesis.samples import SampleMaker
+    from leopard.curation.synthesis.settings import load_preset
+
+    settings = load_preset("nano").model_copy(
+        update={"max_pages": 2, "section_weights": (0.8, 0.2), "web_renderer": "typst"}
+    )
+    return SampleMaker(settings, split)

@@ -24,14 +24,18 @@ def nano(
     share: Annotated[
         float, typer.Option(help="Share of the steps of each stage, for trials.", min=0.0, max=1.0)
     ] = 1.0,
+    start: Annotated[
+        Path | None,
+        typer.Option(help="Model folder that reader and locating begin with instead of nothing."),
+    ] = None,
     threads: Annotated[
         int, typer.Option(help="Cores for learning; pages are made by one more process.", min=1)
     ] = 1,
 ) -> None:
     """Train the small model from nothing, for hours on a CPU, or go on where it stopped.
 
-    Stages: reader, finding, asking, pages, seeing, looking, model. The first stands alone, so it
-    may run beside the three after it in a process of its own. Every stage writes a checkpoint every
+    Stages: reader, locating, asking, looking, model. The first does not need the two after it, so
+    it may run beside them in a process of its own. Every stage writes a checkpoint every
     few minutes and goes on from it; the result is the folder `model`.
     """
     try:
@@ -40,6 +44,8 @@ def nano(
         raise ConfigError(f"training needs {error.name}: pip install 'leopard[dev]'") from error
     from leopard.cli._nano_pages import ReadingPages
 
+    if start is not None and not (start / "model.safetensors").is_file():
+        raise ConfigError(f"--start {start} has no model.safetensors; give a model folder")
     unknown = [name for name in stage or () if name not in STAGES]
     if unknown:
         raise ConfigError(f"stage {unknown[0]!r} is unknown; use one of {', '.join(STAGES)}")
@@ -48,7 +54,7 @@ def nano(
     torch.set_num_threads(threads)
     for name in stage or STAGES:
         typer.echo(f"stage {name}", err=True)
-        run_stage(name, ReadingPages(), folder, _say, share=share)
+        run_stage(name, ReadingPages(), folder, _say, share=share, start=start)
     typer.echo(f"done: {folder}")
 
 

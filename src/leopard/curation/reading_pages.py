@@ -41,6 +41,10 @@ HELD_OUT_FONTS = ("Tinos", "Arimo", "FreeSans", "FreeSerif", "URW Bookman", "TeX
 
 PAPERS = ("white",) * 3 + ("luma(250)", 'rgb("#fffdf2")', 'rgb("#f2f7ff")')
 INKS = ("black",) * 3 + ("luma(40)", 'rgb("#1a2a4a")')
+DARK_FILLS = ("black", "luma(70)", 'rgb("#1f3a5f")', 'rgb("#7a1f2b")', 'rgb("#1d5c3a")')
+"""Behind white text: heads of tables and bands of headings."""
+ACCENTS = ('rgb("#1f4e9e")', 'rgb("#a02020")', 'rgb("#20703c")', "luma(110)")
+"""Inks of a word here and there."""
 KV_QUESTIONS = (
     "What is the {k}?",
     "What is the {k}?",
@@ -301,7 +305,9 @@ class PageWriter:
             self.qa.append(
                 (rng.choice(CELL_QUESTIONS).format(c=key, r=names[r]), body[r][c], "cell")
             )
-        cells = [f"[*{typst_string(h)}*]" for h in header]
+        dark = rng.choice(DARK_FILLS) if rng.random() < 0.2 else None
+        ink = "#set text(fill: white); " if dark else ""
+        cells = [f"[{ink}*{typst_string(h)}*]" for h in header]
         cells += [f"[{typst_string(v)}]" for row in body for v in row]
         align = rng.choice(
             ["left", "left", "(x, y) => if x == 0 { left } else { right }", "center"]
@@ -309,6 +315,8 @@ class PageWriter:
         stroke = rng.choice(["0.5pt", "0.5pt + gray", "none", "(x, y) => (bottom: 0.5pt)"])
         fill = rng.choice(["none", "none", "(x, y) => if calc.odd(y) { luma(235) }",
                            "(x, y) => if y == 0 { luma(220) }"])  # fmt: skip
+        if dark:
+            fill = f"(x, y) => if y == 0 {{ {dark} }}"
         return (
             f"#table(columns: {cols}, align: {align}, stroke: {stroke}, fill: {fill}, "
             f"inset: {rng.randint(3, 6)}pt, {', '.join(cells)})"
@@ -323,12 +331,22 @@ class PageWriter:
             if rng.random() < 0.5:
                 items.insert(rng.randrange(len(items)), self.value())
             sentences.append(" ".join(items).capitalize() + ".")
-        return typst_string(" ".join(sentences))
+        body = typst_string(" ".join(sentences))
+        return f"#emph[{body}]" if rng.random() < 0.12 else body
 
     def heading(self) -> str:
-        """A bold line."""
-        size = self.rng.choice([1.1, 1.2, 1.4, 1.7])
-        return f'#text(size: {size}em, weight: "bold")[{typst_string(self.phrase(1, 4))}]'
+        """A bold line, now and then in a coloured ink or white on a dark band."""
+        rng = self.rng
+        size = rng.choice([1.1, 1.2, 1.4, 1.7])
+        body = typst_string(self.phrase(1, 4))
+        drawn = rng.random()
+        if drawn < 0.12:
+            return (
+                f"#block(fill: {rng.choice(DARK_FILLS)}, inset: 4pt, width: 100%)"
+                f'[#text(size: {size}em, weight: "bold", fill: white)[{body}]]'
+            )
+        fill = f", fill: {rng.choice(ACCENTS)}" if drawn < 0.3 else ""
+        return f'#text(size: {size}em, weight: "bold"{fill})[{body}]'
 
     def bullets(self) -> str:
         """A list."""

@@ -2,13 +2,14 @@
 
 The published encoder is a 27-layer ViT; from scratch on a laptop such a design learns slowly. This
 one sees strokes through strided convolutions (stride 4), folds each 28x28-pixel cell into one
-feature vector, and lets the cells of a crop look at one another. It stands where SigLIP stands:
-same input, `last_hidden_state` out. Knows nothing of prompts or language models.
+vector, and lets the cells of a crop look at one another. It may end by spelling: for each slot of a
+cell it weighs all characters and passes on the mean of their codes, so that what it is sure of
+comes out as clean as print (a soft codebook). It stands where SigLIP stands: same input,
+`last_hidden_state` out. Knows nothing of prompts or language models.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -26,7 +27,11 @@ class LeopardReaderConfig(PreTrainedConfig):
     Args:
         image_size: Side of a crop, in pixels. Must be a multiple of `patch_size`.
         patch_size: Side of a cell that becomes one feature vector, in pixels; a multiple of 4.
-        hidden_size: Length of a feature vector.
+        hidden_size: Length of a feature vector; follows from the other sizes if it spells.
+        cell_size: Length of a cell's vector inside; `hidden_size` if not given.
+        num_slots: Characters spelled per cell; 0 to pass on the cell's vector itself.
+        num_classes: Characters told apart; class 0 is nothing and has no code.
+        code_size: Length of a character's code.
         conv_channels: Channels of the convolutional map.
         num_conv_blocks: Residual 3x3 blocks on the map.
         num_hidden_layers: Attention layers over the cells of one crop.
@@ -41,6 +46,10 @@ class LeopardReaderConfig(PreTrainedConfig):
         image_size: int = 364,
         patch_size: int = 28,
         hidden_size: int = 320,
+        cell_size: int | None = None,
+        num_slots: int = 0,
+        num_classes: int = 0,
+        code_size: int = 0,
         conv_channels: int = 64,
         num_conv_blocks: int = 4,
         num_hidden_layers: int = 2,
@@ -49,7 +58,10 @@ class LeopardReaderConfig(PreTrainedConfig):
     ) -> None:
         self.image_size = image_size
         self.patch_size = patch_size
-        self.hidden_size = hidden_size
+        self.cell_size = cell_size or hidden_size
+        self.num_slots, self.num_classes, self.code_size = num_slots, num_classes, code_size
+        side = image_size // patch_size
+        self.hidden_size = num_slots * code_size + 2 * side if num_slots else self.cell_size
         self.conv_channels = conv_channels
         self.num_conv_blocks = num_conv_blocks
         self.num_hidden_layers = num_hidden_layers
@@ -95,14 +107,45 @@ class CellLayer(nn.Module):
         return x + self.down(nn.functional.gelu(self.up(self.norm2(x))))  # type: ignore[no-any-return]
 
 
-@dataclass
-class ReaderOutput(BaseModelOutput):
-    """Features for the language model, and the inner maps that reading lessons supervise."""
+class Spelling(nn.Module):
+    """From cells to characters in slots, and from those to features.
 
-    conv_map: Tensor | None = None
-    """Convolutional map, (crops, channels, side / 4, side / 4)."""
-    cell_features: Tensor | None = None
-    """Cells before they looked at one another, (crops, cells, hidden_size)."""
+    A feature vector holds the code of each slot, in order, then which row and which column of the
+    crop the cell is in, one number each.
+    """
+
+    def __init__(self, config: LeopardReaderConfig) -> None:
+        super().__init__()
+        self.num_slots, self.num_classes = config.num_slots, config.num_classes
+        self.side = config.image_size // config.patch_size
+        self.head = nn.Linear(config.cell_size, config.num_slots * config.num_classes)
+        self.codes = nn.Parameter(torch.zeros(config.num_classes - 1, config.code_size))
+
+    def weigh(self, cells: Tensor) -> Tensor:
+        """Cells (crops, cells, cell_size) to logits (crops, cells, num_slots, num_classes)."""
+        return self.head(cells).unflatten(-1, (self.num_slots, self.num_classes))  # type: ignore[no-any-return]
+
+    def forward(self, shares: Tensor) -> Tensor:
+        """Shares of the characters in each slot to features.
+
+        Args:
+            shares: (crops, cells, num_slots, num_classes); of class 0 nothing is passed on.
+
+        Returns:
+            (crops, cells, hidden_size).
+        """
+        return self._placed(shares[..., 1:] @ self.codes)
+
+    def known(self, classes: Tensor) -> Tensor:
+        """As `forward`, for characters that are known, (crops, cells, num_slots)."""
+        codes = nn.functional.pad(self.codes, (0, 0, 1, 0))
+        return self._placed(codes[classes])
+
+    def _placed(self, codes: Tensor) -> Tensor:
+        crops = len(codes)
+        rows = torch.eye(self.side, dtype=codes.dtype, device=codes.device)
+        places = torch.cat([rows.repeat_interleave(self.side, 0), rows.repeat(self.side, 1)], 1)
+        return torch.cat([codes.flatten(2), places.expand(crops, -1, -1)], -1)
 
 
 class LeopardReader(PreTrainedModel):
@@ -118,17 +161,18 @@ class LeopardReader(PreTrainedModel):
     def __init__(self, config: LeopardReaderConfig) -> None:
         super().__init__(config)
         channels, cell = config.conv_channels, config.patch_size // STRIDE
+        width = config.cell_size
         side = config.image_size // config.patch_size
         self.stem = nn.Conv2d(3, channels, 8, stride=STRIDE, padding=2)
         self.stem_norm = nn.BatchNorm2d(channels)
         self.blocks = nn.ModuleList(ConvBlock(channels) for _ in range(config.num_conv_blocks))
-        self.fold = nn.Conv2d(channels, config.hidden_size, cell, stride=cell)
-        self.position_embedding = nn.Parameter(torch.zeros(1, side * side, config.hidden_size))
+        self.fold = nn.Conv2d(channels, width, cell, stride=cell)
+        self.position_embedding = nn.Parameter(torch.zeros(1, side * side, width))
         self.layers = nn.ModuleList(
-            CellLayer(config.hidden_size, config.num_attention_heads)
-            for _ in range(config.num_hidden_layers)
+            CellLayer(width, config.num_attention_heads) for _ in range(config.num_hidden_layers)
         )
-        self.post_layernorm = nn.LayerNorm(config.hidden_size)
+        self.post_layernorm = nn.LayerNorm(width)
+        self.spelling: Spelling | None = Spelling(config) if config.num_slots else None
         self.post_init()
 
     def _init_weights(self, module: nn.Module) -> None:
@@ -136,30 +180,42 @@ class LeopardReader(PreTrainedModel):
             nn.init.trunc_normal_(module.weight, std=0.02)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
+        elif isinstance(module, Spelling):
+            nn.init.normal_(module.codes, std=module.codes.shape[1] ** -0.5)
         elif isinstance(module, LeopardReader):
             nn.init.trunc_normal_(module.position_embedding, std=0.02)
 
-    def forward(self, pixel_values: Tensor, **_: Any) -> ReaderOutput:
+    def forward(self, pixel_values: Tensor, **_: Any) -> BaseModelOutput:
         """Read crops.
 
         Args:
             pixel_values: Normalised crops, (crops, 3, image_size, image_size).
 
         Returns:
-            `last_hidden_state` (crops, cells, hidden_size), cells row-major, with inner maps.
+            `last_hidden_state` (crops, cells, hidden_size), cells row-major.
+        """
+        hidden = self.look(pixel_values)[0]
+        if self.spelling is not None:
+            hidden = self.spelling(self.spelling.weigh(hidden).softmax(-1))
+        return BaseModelOutput(last_hidden_state=hidden)
+
+    def look(self, pixel_values: Tensor) -> tuple[Tensor, Tensor]:
+        """Crops as `forward` gets them to what reading lessons supervise.
+
+        Returns:
+            The cells before spelling, (crops, cells, cell_size), and the convolutional map,
+            (crops, channels, side / 4, side / 4).
         """
         x = pixel_values.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         x = torch.relu(self.stem_norm(self.stem(x)))
         for block in self.blocks:
             x = block(x)  # (crops, channels, side / 4, side / 4)
         conv_map = torch.relu(x)
-        cells = self.fold(conv_map).flatten(2).transpose(1, 2)  # (crops, cells, hidden_size)
+        cells = self.fold(conv_map).flatten(2).transpose(1, 2)  # (crops, cells, cell_size)
         hidden = cells + self.position_embedding
         for layer in self.layers:
             hidden = layer(hidden)
-        return ReaderOutput(
-            last_hidden_state=self.post_layernorm(hidden), conv_map=conv_map, cell_features=cells
-        )
+        return self.post_layernorm(hidden), conv_map
 
 
 AutoConfig.register("leopard_reader", LeopardReaderConfig, exist_ok=True)

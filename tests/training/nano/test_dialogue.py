@@ -10,7 +10,7 @@ from leopard.training.nano.characters import BLANK, Glyph, cell_slots, character
 from leopard.training.nano.dialogue import UNKNOWN, StudiedPage, Teacher
 from leopard.training.nano.lessons import printed_lines
 from leopard.training.nano.package import nano_processor
-from leopard.training.nano.pointers import SPELL
+from leopard.training.nano.pointers import SECOND, SPELL
 from leopard.training.nano.whereabouts import NOWHERE
 from tests.training.nano.test_characters import line
 
@@ -105,4 +105,5 @@ def test_reading_on_quotes_what_stands_once(teacher: Teacher) -> None:
     whole = studied.lines[0].text
     assert whole.count(quote.rstrip(".")) == 1
     assert whole.endswith(turn.answer) or turn.answer in whole
-    assert all(goal[2] & SPELL for goal in turn.goals)
+    assert turn.goals[0][2] == SECOND
+    assert all(goal[2] & SPELL for goal in turn.goals[1:])

@@ -24,12 +24,12 @@ class NoPages:
 
 
 def test_a_stage_names_the_one_it_builds_on(tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match="stage finding has left no checkpoint"):
-        run_stage("asking", NoPages(), tmp_path, lambda *_: None)
+    with pytest.raises(TrainingError, match="stage reader has left no checkpoint"):
+        run_stage("looking", NoPages(), tmp_path, lambda *_: None)
 
 
 def test_no_page_of_the_lessons_has_more_tiles_than_the_processor_gives() -> None:
-    most = max(cols * rows for cols, rows in recipe.LARGER_PAGES)
+    most = max(cols * rows for cols, rows in recipe.GRIDS)
     from leopard.training.nano.package import MAX_TILES
 
     assert most <= MAX_TILES

@@ -65,5 +65,5 @@ def test_questions_lead_from_the_label_to_the_value() -> None:
 def test_answers_begin_by_the_label_and_go_on_by_their_letters() -> None:
     pointers = [(3, 0), (3, 1), (3, 2), (4, 0), (-1, -1)]
     goals = answer_goals(pointers)
-    assert [goal[2] for goal in goals] == [SPELL | SECOND] * 3 + [SPELL | FIRST, 0]
+    assert [goal[2] for goal in goals] == [SECOND, SPELL, SPELL, SPELL | FIRST, 0]
     assert [goal[2] for goal in copied_goals(pointers)] == [0, 0, 0, FIRST | SPELL, 0]

@@ -41,6 +41,8 @@ READ_ON = (
     'Copy the text after "{start}".',
 )
 UNKNOWN = (-1, -1)
+PRINTED = frozenset({"lookup", "cell"})
+"""Families of questions whose answers are printed."""
 LONGEST_ANSWER = 40
 """Characters of a passage read on."""
 
@@ -165,13 +167,15 @@ class Teacher:
         return None
 
     def questions(self, pages: Sequence[StudiedPage]) -> list[Turn]:
-        """Questions whose answers are printed, worded so that one page alone answers them."""
+        """Questions that one page answers; of labelled values only those that are printed."""
         answers: dict[str, set[str]] = {}
         turns: list[Turn] = []
         for number, page in enumerate(pages):
-            for question, answer, _ in page.questions:
+            for question, answer, family in page.questions:
                 answers.setdefault(question.lower(), set()).add(answer)
                 turn = _printed_turn(page.lines, question, answer, number)
+                if turn is None and family not in PRINTED:
+                    turn = Turn(question, answer, (NOWHERE,) * len(answer), number)
                 if turn is not None:
                     turns.append(turn)
         kept = [turn for turn in turns if len(answers[turn.question.lower()]) == 1]

@@ -16,15 +16,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from leopard.inference.loading import has_fast_bfloat16
 from leopard.model import LeopardForConditionalGeneration
-from leopard.processor.crops import plan_crops, stack_crops
+from leopard.model.reader import Spelling
+from leopard.processor.crops import CropPlan, plan_crops, stack_crops
 from leopard.schema.geometry import ImageSize
-from leopard.training.nano.characters import SLOTS, cell_slots, image_slots
+from leopard.training.nano.characters import NUM_CLASSES, image_slots
 from leopard.training.nano.dialogue import Exercise, StudiedPage, Teacher, Turn
 from leopard.training.nano.lessons import Lesson, printed_lines
 from leopard.training.nano.pointers import FIRST, SECOND, SPELL, PointerTeacher
-from leopard.training.nano.reader_stage import GEOMETRY, POLICY
-from leopard.training.nano.start import SlotReader
+from leopard.training.nano.reader_stage import GEOMETRY, MAX_TILES, POLICY
 from leopard.training.nano.workers import LessonStream
 
 NEW_PAGES = 2
@@ -55,42 +56,54 @@ class LanguageSettings:
     """How much the words of questions count as targets."""
     pointer_weight: float = 0.5
     """How much supervised attention counts."""
-    token_weight: float = 1.0
-    """How much the text counts; 0 to learn attention alone."""
+    misread: float = 0.0
+    """Largest share of true slots that are replaced by other characters, drawn per sequence."""
     pages: tuple[int, ...] = (1,)
     """Pages of a sequence, drawn evenly."""
     pool: int = 3000
     """Pages kept to draw from."""
     empty_share: float = 0.15
     """Share of empty visual tokens that are kept."""
-    small_side: int = 0
-    """Cells along a side of small pages seen through true slots; 0 for whole crops."""
 
 
-def small_pages(side: int) -> Callable[[], Callable[[Lesson], list[StudiedPage]]]:
-    """Worker code: pages of one small crop of `side` x `side` cells, as true slots."""
-    return _SlotStudy(side)
+class TrueSlots(nn.Module):
+    """What the language model sees when every character is read right.
+
+    Args:
+        spelling: The encoder's codes of characters, which these lessons teach too.
+        connector: From features to visual tokens.
+    """
+
+    def __init__(self, spelling: Spelling, connector: nn.Module) -> None:
+        super().__init__()
+        self.spelling, self.connector = spelling, connector
+
+    def forward(self, classes: Tensor) -> Tensor:
+        """Classes (crops, tokens, SLOTS) to visual tokens (crops, tokens, dim)."""
+        return self.connector(self.spelling.known(classes))  # type: ignore[no-any-return]
 
 
-@dataclass(frozen=True)
-class _SlotStudy:
-    side: int
+Studied = list[list[StudiedPage]]
+"""Documents; a page that belongs to none is one of its own."""
 
-    def __call__(self) -> Callable[[Lesson], list[StudiedPage]]:
-        torch.set_num_threads(1)
-        return self.study
 
-    def study(self, lesson: Lesson) -> list[StudiedPage]:
-        if self.side:
-            slots, places = cell_slots(lesson.glyphs, self.side, self.side)
-            tokens, crops = slots.reshape(-1, SLOTS), 1
-        else:
-            size = ImageSize(lesson.image.width, lesson.image.height)
-            tiled = plan_crops([size], geometry=GEOMETRY, policy=POLICY).images[0]
-            tokens, places = image_slots(lesson.glyphs, tiled)
-            crops = tiled.num_crops
-        lines = tuple(printed_lines(lesson.glyphs, places))
-        return [StudiedPage(tokens, np.any(tokens, axis=1), lines, lesson.questions, crops)]
+def study_slots() -> Callable[[list[Lesson]], Studied]:
+    """Worker code: pages as true slots."""
+    torch.set_num_threads(1)
+    return lambda lessons: [[_slots_of(lesson) for lesson in lessons]]
+
+
+def _slots_of(lesson: Lesson) -> StudiedPage:
+    tiled = _plan(lesson).images[0]
+    tokens, places = image_slots(lesson.glyphs, tiled)
+    lines = tuple(printed_lines(lesson.glyphs, places))
+    filled = np.any(tokens, axis=1)
+    return StudiedPage(tokens, filled, lines, lesson.questions, tiled.num_crops)
+
+
+def _plan(lesson: Lesson) -> CropPlan:
+    size = ImageSize(lesson.image.width, lesson.image.height)
+    return plan_crops([size], geometry=GEOMETRY, policy=POLICY, max_tiles_per_image=MAX_TILES)
 
 
 @dataclass(frozen=True)
@@ -99,7 +112,7 @@ class FeatureStudy:
 
     model_folder: Path
 
-    def __call__(self) -> Callable[[Lesson], list[StudiedPage]]:
+    def __call__(self) -> Callable[[list[Lesson]], Studied]:
         """Load the encoder in the worker."""
         torch.set_num_threads(1)
         model = LeopardForConditionalGeneration.from_pretrained(
@@ -107,48 +120,55 @@ class FeatureStudy:
         ).eval()
         encoder = model.model.vision_encoder.to(memory_format=torch.channels_last)
 
-        def study(lesson: Lesson) -> list[StudiedPage]:
-            size = ImageSize(lesson.image.width, lesson.image.height)
-            plan = plan_crops([size], geometry=GEOMETRY, policy=POLICY)
+        def study(lesson: Lesson) -> StudiedPage:
+            plan = _plan(lesson)
             pixels = torch.from_numpy(stack_crops([lesson.image], plan))
             with torch.no_grad():
                 features = torch.cat([encoder(p).last_hidden_state for p in pixels.split(4)])
             slots, places = image_slots(lesson.glyphs, plan.images[0])
             tokens = features.flatten(0, 1).half().numpy()
             lines = tuple(printed_lines(lesson.glyphs, places))
-            return [
-                StudiedPage(tokens, np.any(slots, axis=1), lines, lesson.questions, plan.num_crops)
-            ]
+            filled = np.any(slots, axis=1)
+            return StudiedPage(tokens, filled, lines, lesson.questions, plan.num_crops)
 
-        return study
+        return lambda lessons: [[study(lesson) for lesson in lessons]]
 
 
 class PagePool:
-    """Studied pages to draw from; new ones replace random old ones."""
+    """Studied documents to draw from; new ones replace random old ones."""
 
     def __init__(self, stream: LessonStream, *, size: int, seed: int) -> None:
         self.stream, self.size = stream, size
         self.rng = random.Random(seed)
-        self.pages: list[StudiedPage] = [stream.take() for _ in range(min(size, 100))]
+        self.documents: Studied = [stream.take() for _ in range(min(size, 100))]
 
     def draw(self, count: int) -> list[StudiedPage]:
-        """Different pages, drawn at random."""
-        for page in self.stream.ready(NEW_PAGES):
-            if len(self.pages) < self.size:
-                self.pages.append(page)
+        """The pages of a document of several pages, or so many pages that stand alone."""
+        for document in self.stream.ready(NEW_PAGES):
+            if len(self.documents) < self.size:
+                self.documents.append(document)
             else:
-                self.pages[self.rng.randrange(self.size)] = page
-        return self.rng.sample(self.pages, count)
+                self.documents[self.rng.randrange(self.size)] = document
+        drawn = self.rng.sample(self.documents, len(self.documents) // 2)
+        if len(drawn[0]) > 1:
+            return drawn[0]
+        return [document[0] for document in drawn if len(document) == 1][:count]
 
 
 class LanguageLessons(nn.Module):
     """The language model with what stands before it: true slots, or connector over features."""
 
-    def __init__(self, model: LeopardForConditionalGeneration, slots: SlotReader | None) -> None:
+    def __init__(
+        self, model: LeopardForConditionalGeneration, *, is_seeing_features: bool = False
+    ) -> None:
         super().__init__()
-        inner = model.model
+        inner: Any = model.model
         self.decoder, self.head = inner.language_model, model.lm_head
-        self.front: nn.Module = slots if slots is not None else inner.connector
+        self.front: nn.Module = (
+            inner.connector
+            if is_seeing_features
+            else TrueSlots(inner.vision_encoder.spelling, inner.connector)
+        )
         self.pointers = PointerTeacher(self.decoder)
 
     def learn(
@@ -156,17 +176,17 @@ class LanguageLessons(nn.Module):
         batch: Sequence[tuple[Exercise, list[StudiedPage]]],
         *,
         pointer_weight: float,
-        token_weight: float = 1.0,
         empty_share: float = 1.0,
+        misread: float = 0.0,
     ) -> dict[str, float]:
         """Learn from a batch: adds gradients, returns figures.
 
         Args:
             batch: Exercises and their pages.
             pointer_weight: How much supervised attention counts.
-            token_weight: How much the text counts; 0 to learn attention alone.
             empty_share: Share of empty visual tokens that are kept; the others are left out of
                 the sequence, their positions stay, which saves time and hardly changes the lesson.
+            misread: Largest share of true slots that are replaced, drawn per sequence.
 
         Returns:
             `loss` over weighted tokens; `right`, the share of fully weighted tokens predicted;
@@ -185,21 +205,24 @@ class LanguageLessons(nn.Module):
         for part in _parts(batch):
             kept = [_thinned(exercise, pages, empty_share) for exercise, pages in part]
             ids, weights, targets, positions = _padded(part, kept)
-            hidden = self.decoder(
-                inputs_embeds=self._embedded(ids, part, kept),
-                attention_mask=torch.ones_like(ids),
-                position_ids=positions,
-            ).last_hidden_state
+            embedded = self._embedded(ids, part, kept, misread)
+            with torch.autocast("cpu", torch.bfloat16, enabled=has_fast_bfloat16()):
+                hidden = self.decoder(
+                    inputs_embeds=embedded,
+                    attention_mask=torch.ones_like(ids),
+                    position_ids=positions,
+                ).last_hidden_state
+                sums = self.pointers.score(targets)
+            hidden = hidden.float()
             counts = weights[:, 1:] > 0
             logits = self.head(hidden[:, :-1][counts])
             truth, weight = ids[:, 1:][counts], weights[:, 1:][counts]
             errors = nn.functional.cross_entropy(logits, truth, reduction="none")
             loss = (errors * weight).sum() / total
-            sums = self.pointers.score(targets)
             attention = sum(
                 WEIGHTS[name] * getattr(sums, name).loss / counts_of[name] for name in WEIGHTS
             )
-            (token_weight * loss + pointer_weight * attention).backward()
+            (loss + pointer_weight * attention).backward()
             is_right = (logits.argmax(-1) == truth) & (weight == 1)
             figures["loss"] += loss.item()
             figures["right"] += int(is_right.sum()) / full
@@ -210,38 +233,48 @@ class LanguageLessons(nn.Module):
         return figures
 
     def _embedded(
-        self, ids: Tensor, part: Sequence[tuple[Exercise, list[StudiedPage]]], kept: list[Tensor]
+        self,
+        ids: Tensor,
+        part: Sequence[tuple[Exercise, list[StudiedPage]]],
+        kept: list[Tensor],
+        misread: float,
     ) -> Tensor:
         """Embeddings with visual tokens in their places, (sequences, length, dim)."""
         rows, length = ids.shape
         tokens, is_kept, places = [], [], []
         for row, (exercise, pages) in enumerate(part):
+            share = float(torch.rand(())) * misread
             moved = kept[row].cumsum(0) - 1
             for start, page in zip(exercise.image_starts, pages, strict=True):
                 span = slice(start, start + len(page.tokens))
-                tokens.append(torch.from_numpy(np.asarray(page.tokens)))
+                seen = torch.from_numpy(np.asarray(page.tokens))
+                tokens.append(_misread(seen, share) if share else seen)
                 is_kept.append(kept[row][span])
                 places.append(row * length + moved[span][kept[row][span]])
         joined = torch.cat(tokens)
-        if not isinstance(self.front, SlotReader):
-            joined = joined.float().unflatten(0, (-1, GEOMETRY.visual_tokens_per_crop))
-        seen = self.front(joined)
+        joined = joined.float() if joined.is_floating_point() else joined.long()
+        visual = self.front(joined.unflatten(0, (-1, GEOMETRY.visual_tokens_per_crop)))
         text = self.decoder.get_input_embeddings()(ids).flatten(0, 1)
-        seen = seen.reshape(-1, text.shape[-1])[torch.cat(is_kept)]
-        merged: Tensor = text.index_copy(0, torch.cat(places), seen)
+        visual = visual.reshape(-1, text.shape[-1])[torch.cat(is_kept)]
+        merged: Tensor = text.index_copy(0, torch.cat(places), visual)
         return merged.view(rows, length, -1)
+
+
+def _misread(classes: Tensor, share: float) -> Tensor:
+    """Some filled slots with other characters, as an encoder that is not sure reads them."""
+    is_wrong = (torch.rand(classes.shape) < share) & (classes > 0)
+    return torch.where(is_wrong, torch.randint_like(classes, 0, NUM_CLASSES), classes)
 
 
 def _begins(targets: Tensor) -> Tensor:
     """Whether a token, from the second on, begins a printed answer, (rows, length - 1)."""
-    spells = targets[..., 2] & SPELL > 0
-    return spells[:, 1:] & ~spells[:, :-1]
+    begins: Tensor = targets[:, 1:, 2] == SECOND
+    return begins
 
 
 def _num_beginnings(exercise: Exercise) -> int:
-    spells = [parts & SPELL > 0 for _, _, parts in exercise.targets]
-    pairs = zip(spells, spells[1:], exercise.weights[1:], strict=False)
-    return sum(now and not before and weight == 1 for before, now, weight in pairs)
+    goals = zip(exercise.targets, exercise.weights, strict=True)
+    return sum(parts == SECOND and weight == 1 for (_, _, parts), weight in goals)
 
 
 def make_batch(
@@ -296,12 +329,17 @@ def _parts(
 
 
 def _thinned(exercise: Exercise, pages: Sequence[StudiedPage], empty_share: float) -> Tensor:
-    """Which positions of a sequence are kept, (length,): all but some empty visual tokens."""
+    """Which positions of a sequence are kept, (length,): all but some empty visual tokens.
+
+    The one after a filled token stays: there the text ends.
+    """
     kept = torch.ones(len(exercise.input_ids), dtype=torch.bool)
     if empty_share < 1:
         for start, page in zip(exercise.image_starts, pages, strict=True):
             filled = torch.from_numpy(page.filled)
-            kept[start : start + len(filled)] = filled | (torch.rand(len(filled)) < empty_share)
+            after = filled.roll(1)
+            chance = torch.rand(len(filled)) < empty_share
+            kept[start : start + len(filled)] = filled | after | chance
     return kept
 
 

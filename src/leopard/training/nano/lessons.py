@@ -6,6 +6,7 @@ Knows nothing of models.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,20 +24,37 @@ _SPACED = 2.2
 """Widest gap that still is one blank, in heights of a character."""
 
 
+Asked = tuple[tuple[str, str, str], ...]
+"""(question, answer, family) triples."""
+
+
 @dataclass(frozen=True, slots=True)
 class PageDraft:
     """A page as its source makes it."""
 
     pdf: bytes
-    questions: tuple[tuple[str, str, str], ...]
-    """(question, answer, family); the answers are printed on the page."""
+    questions: Asked
+    """The answers are printed on the page."""
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentDraft:
+    """A document as its source makes it."""
+
+    pdf: bytes
+    questions: tuple[Asked, ...]
+    """For each page, what it answers; an answer that no page prints belongs to the first page."""
 
 
 class PageSource(Protocol):
-    """Makes pages from seeds. Must be picklable: worker processes get a copy each."""
+    """Makes pages and documents from seeds. Must be picklable: workers get a copy each."""
 
     def page(self, seed: int, size: ImageSize, text_px: float, dpi: float) -> PageDraft | None:
         """A page that has this size in pixels at `dpi`, with text of `text_px`; None to skip."""
+        ...
+
+    def document(self, seed: int) -> DocumentDraft | None:
+        """A document of a few pages; None to skip."""
         ...
 
 
@@ -47,31 +65,36 @@ class Lesson:
     image: Image
     glyphs: tuple[Glyph, ...]
     """Characters in the order of the text layer, in pixels."""
-    questions: tuple[tuple[str, str, str], ...]
+    questions: Asked
 
 
-def draw_lesson(draft: PageDraft, *, dpi: float) -> Lesson:
-    """Rasterise the first page of a draft and read its text layer.
+def draw_lessons(
+    pdf: bytes, questions: Sequence[Asked], *, pixels: Sequence[float]
+) -> list[Lesson]:
+    """Rasterise pages and read their text layer.
 
     Args:
-        draft: The page.
-        dpi: Resolution, in pixels per inch.
+        pdf: The document.
+        questions: What each page answers; as many pages are drawn.
+        pixels: Size of each page, as the geometric mean of its sides in pixels.
     """
     import pypdfium2 as pdfium
 
     from leopard.documents.pdf import draw_page
     from leopard.documents.pdf_text import pdf_text_layer
 
-    document = pdfium.PdfDocument(draft.pdf)
+    document = pdfium.PdfDocument(pdf)
+    lessons = []
     try:
-        page = document[0]
-        scale = dpi / 72
-        size = ImageSize(round(page.get_width() * scale), round(page.get_height() * scale))
-        image = draw_page(page, size)
-        glyphs = _glyphs(pdf_text_layer(page, dpi=dpi))
+        for number, (asked, side) in enumerate(zip(questions, pixels, strict=True)):
+            page = document[number]
+            scale = side / math.sqrt(page.get_width() * page.get_height())
+            size = ImageSize(round(page.get_width() * scale), round(page.get_height() * scale))
+            glyphs = _glyphs(pdf_text_layer(page, dpi=scale * 72))
+            lessons.append(Lesson(draw_page(page, size), glyphs, asked))
     finally:
         document.close()
-    return Lesson(image, glyphs, draft.questions)
+    return lessons
 
 
 def _glyphs(layer: Sequence[object]) -> tuple[Glyph, ...]:

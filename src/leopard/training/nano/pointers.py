@@ -16,12 +16,12 @@ import torch
 from torch import Tensor, nn
 
 from leopard.training.nano.characters import PLACES
+from leopard.training.nano.start import LOOKING_HEADS
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-FIRST_LAYER, SECOND_LAYER, SPELLING_LAYER = 1, 3, 5
-FINDING_HEADS = 8
+FIRST_LAYER, SECOND_LAYER, SPELLING_LAYER = 1, 3, 4
 IDLE_WEIGHT = 0.08
 """Weight of the lesson that heads of other slots must rest on the first token."""
 FIRST, SECOND, SPELL = 1, 2, 4
@@ -84,8 +84,8 @@ class PointerTeacher:
             token, slot, parts = targets[row, 1:].unbind(1)
             asked = (parts & SECOND > 0).nonzero().squeeze(1)
             if len(asked):
-                goal = token[asked][:, None].expand(-1, FINDING_HEADS)
-                scores = self._log_attention(SECOND_LAYER, row, asked)[:, :FINDING_HEADS]
+                goal = token[asked][:, None].expand(-1, LOOKING_HEADS)
+                scores = self._log_attention(SECOND_LAYER, row, asked)[:, :LOOKING_HEADS]
                 right = (scores.argmax(-1) == goal).float().mean(1).sum()
                 sums.meant.add(len(asked), -_at(scores, goal).mean(1).sum(), right)
             for part, index, sum_ in (
@@ -105,7 +105,7 @@ class PointerTeacher:
         width = int(attention.head_dim)
         query = attention.q_proj(hidden[asked]).view(len(asked), -1, width)
         key = attention.k_proj(hidden).view(len(hidden), -1, width)
-        scores = torch.einsum("nhd,lhd->nhl", query, key) * width**-0.5
+        scores = torch.einsum("nhd,lhd->nhl", query, key).float() * width**-0.5
         is_ahead = torch.arange(len(hidden)) > asked[:, None, None]
         masked: Tensor = scores.masked_fill(is_ahead, -1e4)
         return masked.log_softmax(-1)

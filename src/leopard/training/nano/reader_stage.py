@@ -1,13 +1,14 @@
 """Reading lessons: the vision encoder learns which characters stand in each visual token.
 
-Two heads supervise it and are then thrown away: one names the character at every 4x4 pixels of the
-convolutional map, one spells the slots of every visual token. Knows nothing of language models.
+Two heads supervise it: one, then thrown away, names the character at every 4x4 pixels of the
+convolutional map; the encoder's own spells the slots of every visual token. Knows nothing of
+language models.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,13 +19,14 @@ from torch import Tensor, nn
 from leopard.model.reader import LeopardReader, LeopardReaderConfig
 from leopard.processor.crops import TiledImage, plan_crops, stack_crops
 from leopard.schema.geometry import CropGeometry, ImageSize
-from leopard.training.nano.characters import NUM_CLASSES, SLOTS, dense_map, image_slots
+from leopard.training.nano.characters import NUM_CLASSES, dense_map, image_slots
 from leopard.training.nano.lessons import Lesson
-from leopard.training.nano.start import SlotReader
 
 GEOMETRY = CropGeometry(crop_size=364, patch_size=28, shuffle_factor=1)
 """Crops of the small model: its encoder folds 28x28 pixels, so nothing is left to shuffle."""
 POLICY = "fill"
+MAX_TILES = 12
+"""Tiles of a page: three columns and four rows show text of 8 points as it is read best."""
 NOTHING_WEIGHT = 0.15
 """Weight of empty places in the dense lesson."""
 EMPTY_SLOT_WEIGHT = 0.3
@@ -33,9 +35,6 @@ EMPTY_CELL_SHARE = 0.1
 LEAST_PLACES = 150
 """Crops with fewer printed places teach too little."""
 OTHER_CROP_SHARE = 0.12
-SEEING_WEIGHT = 4.0
-"""How much the connector's lesson counts."""
-EMPTY_TOKEN_WEIGHT = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,16 +49,15 @@ class CropLesson:
     """Classes of each visual token, (tokens, SLOTS)."""
 
 
-def crop_lessons(lesson: Lesson) -> list[CropLesson]:
-    """The crops of a lesson that have enough to read: tiles, or an image without tiles."""
-    return [crop for crop in _all_crops(lesson) if np.count_nonzero(crop.dense) >= LEAST_PLACES]
+def crop_lessons(lessons: Sequence[Lesson]) -> list[CropLesson]:
+    """The crops of pages that have enough to read: tiles, or an image without tiles.
 
-
-def mixed_crop_lessons(lesson: Lesson) -> list[CropLesson]:
-    """As `crop_lessons`, and some others: nothing is to be read on thumbnails and margins."""
-    rng = random.Random(len(lesson.glyphs))
+    Some of the others come along: nothing is to be read on thumbnails and margins.
+    """
+    rng = random.Random(sum(len(lesson.glyphs) for lesson in lessons))
     return [
         crop
+        for lesson in lessons
         for crop in _all_crops(lesson)
         if np.count_nonzero(crop.dense) >= LEAST_PLACES or rng.random() < OTHER_CROP_SHARE
     ]
@@ -67,7 +65,7 @@ def mixed_crop_lessons(lesson: Lesson) -> list[CropLesson]:
 
 def _all_crops(lesson: Lesson) -> list[CropLesson]:
     size = ImageSize(lesson.image.width, lesson.image.height)
-    plan = plan_crops([size], geometry=GEOMETRY, policy=POLICY)
+    plan = plan_crops([size], geometry=GEOMETRY, policy=POLICY, max_tiles_per_image=MAX_TILES)
     tiled = plan.images[0]
     pixels = stack_crops([lesson.image], plan)
     slots, _ = image_slots(lesson.glyphs, tiled)
@@ -96,31 +94,28 @@ def _dense_crops(lesson: Lesson, tiled: TiledImage) -> list[NDArray[np.int16]]:
     ]
 
 
-def prepare_crop_lessons() -> Callable[[Lesson], list[CropLesson]]:
+def prepare_crop_lessons() -> Callable[[list[Lesson]], list[CropLesson]]:
     """What a lesson worker runs for the reading stage."""
     torch.set_num_threads(1)
     return crop_lessons
 
 
-def prepare_mixed_crop_lessons() -> Callable[[Lesson], list[CropLesson]]:
-    """What a lesson worker runs for the seeing stage."""
-    torch.set_num_threads(1)
-    return mixed_crop_lessons
-
-
 class ReadingLessons(nn.Module):
-    """The encoder with the two heads that teach it."""
+    """The encoder, which spells, with one more head that teaches its convolutions."""
 
     def __init__(self, encoder: LeopardReader) -> None:
         super().__init__()
         config: LeopardReaderConfig = encoder.config
-        self.encoder = encoder
+        assert encoder.spelling is not None
+        self.encoder, self.spelling = encoder, [encoder.spelling]  # the encoder owns it
+        encoder.spelling.codes.requires_grad_(False)  # language lessons teach them
         self.place_head = nn.Conv2d(config.conv_channels, NUM_CLASSES, 1)
-        self.slot_head = nn.Linear(config.hidden_size, SLOTS * NUM_CLASSES)
         weights = torch.ones(NUM_CLASSES)
         weights[0] = NOTHING_WEIGHT
         self.register_buffer("class_weights", weights, persistent=False)
         self.class_weights: Tensor
+        self.are_heads_alone = False
+        """Whether the encoder rests, so that a new head does not disturb it."""
 
     def forward(self, batch: list[CropLesson]) -> tuple[Tensor, dict[str, float]]:
         """Loss of a batch of crops, and how much was read right.
@@ -129,20 +124,16 @@ class ReadingLessons(nn.Module):
             The loss and shares of right answers: `places` over printed places, `slots` over filled
             slots, `cells` over visual tokens with every slot right.
         """
-        loss, scores, _ = self.read(batch)
-        return loss, scores
-
-    def read(self, batch: list[CropLesson]) -> tuple[Tensor, dict[str, float], Tensor]:
-        """As `forward`, with the features, (crops, visual tokens, hidden_size)."""
         pixels = torch.from_numpy(np.stack([item.pixels for item in batch]))
         dense = torch.from_numpy(np.stack([item.dense for item in batch])).long()
         slots = stacked_slots(batch)
-        output = self.encoder(pixels)
-        places = self.place_head(output.conv_map)
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.are_heads_alone):
+            cells, conv_map = self.encoder.look(pixels)
+        places = self.place_head(conv_map)
         loss = nn.functional.cross_entropy(places, dense, weight=self.class_weights)
         is_filled = (slots > 0).any(-1)
         asked = is_filled | (torch.rand(is_filled.shape) < EMPTY_CELL_SHARE)
-        guess = self.slot_head(output.last_hidden_state[asked]).view(-1, SLOTS, NUM_CLASSES)
+        guess = self.spelling[0].weigh(cells[asked])
         truth = slots[asked]
         weights = torch.where(truth > 0, 1.0, EMPTY_SLOT_WEIGHT)
         errors = nn.functional.cross_entropy(guess.transpose(1, 2), truth, reduction="none")
@@ -155,44 +146,7 @@ class ReadingLessons(nn.Module):
                 "slots": _share(right[filled]),
                 "cells": _share(right.all(-1)[filled.any(-1)]),
             }
-        return loss, scores, output.last_hidden_state
-
-
-class SeeingLessons(nn.Module):
-    """The encoder goes on reading while the connector learns to say what true slots said.
-
-    Args:
-        reading: The encoder with its heads.
-        connector: From features to embeddings.
-        slots: True slots to the embeddings the language model has learned with; stays as it is.
-    """
-
-    def __init__(self, reading: ReadingLessons, connector: nn.Module, slots: SlotReader) -> None:
-        super().__init__()
-        self.reading, self.connector = reading, connector
-        self.slots = slots.requires_grad_(False)
-        self.is_connector_alone = False
-
-    def forward(self, batch: list[CropLesson]) -> tuple[Tensor, dict[str, float]]:
-        """Loss of a batch of crops, and how much was read right and is seen.
-
-        Returns:
-            The loss and the shares of `ReadingLessons`, with `seen`: the share of the variance of
-            filled visual tokens that the connector says.
-        """
-        loss, scores, features = self.reading.read(batch)
-        slots = stacked_slots(batch)
-        with torch.no_grad():
-            truth = self.slots(slots.flatten(0, 1)).view(*slots.shape[:2], -1)
-        if self.is_connector_alone:
-            features = features.detach()
-        errors = (self.connector(features) - truth).square().sum(-1)
-        is_filled = (slots > 0).any(-1)
-        weights = torch.where(is_filled, 1.0, EMPTY_TOKEN_WEIGHT)
-        spread = (truth - truth[is_filled].mean(0))[is_filled].square().sum(-1).mean()
-        seeing = (errors * weights).sum() / weights.sum() / spread
-        scores["seen"] = 1 - float((errors[is_filled].mean() / spread).detach())
-        return loss + SEEING_WEIGHT * seeing, scores
+        return loss, scores
 
 
 def stacked_slots(batch: list[CropLesson]) -> Tensor:

@@ -1,21 +1,22 @@
-"""The small language model before its first lesson, and a stand-in for its eyes.
+"""The small language model before its first lesson.
 
 Finding text on a page and spelling it out is what language models learn last and dearest: millions
-of sequences. Here the model starts out with a rough circuit for it, written into its weights, and
-training refines that instead of discovering it. The stream of 256 numbers has zones: a character's
-code, the codes of the two before it, what was found, and what is to be said.
+of sequences. Here the model starts out with a circuit for it, written into its weights, and
+training refines that instead of discovering it. The stream of 512 numbers has zones (`zones`): in a
+visual token the codes of its characters, slot by slot, and what stands around it; in a letter of
+text its code, the codes of the two before it, what was found, what is meant and what is to be said.
 
-    layer 0   text: copy the codes of the two letters before; image: copy the end of the left cell
-    layer 1   each slot's head looks for the token whose slots before its own hold these letters
-    layer 2   text: gather what earlier letters found; image: gather what stands left and above
-    layer 3   look for a token that has near it what the question's letters found
-    layer 4   nothing yet
-    layer 5   as layer 1, but say the character of the slot
+    layer 0   text: copy the codes of the two letters before; image: the end of the left cell
+    layer 1   the head of each slot looks for the token whose slots before it hold these letters
+    layer 2   text: gather what the question's letters found; image: what stands left and above
+    layer 3   the head of each slot looks for a token in whose surroundings is what was found and
+              in whose slot something begins: what is meant, and its first character
+    layer 4   as layer 1, near what is meant, and say the character of the slot
 
-Even layers know positions (rotary), odd ones do not, so that finding is the same near and far
+Layers 0 and 2 know positions (rotary), the others do not, so that finding is the same near and far
 (SmolLM3's NoPE layers). Starting from structure rather than noise follows mimetic initialisation
 (Trockman and Kolter 2023, arXiv 2305.09828); matching by the letters before is the induction head
-(Olsson et al. 2022, arXiv 2209.11895). True slots stand for the encoder at first (`SlotReader`).
+(Olsson et al. 2022, arXiv 2209.11895).
 """
 
 from __future__ import annotations
@@ -27,48 +28,82 @@ import torch
 from torch import Tensor, nn
 
 from leopard.training.nano.characters import (
-    BLANK,
-    CHARACTERS,
     LAST_PER_LINE,
     LINES_PER_CELL,
-    NUM_CLASSES,
-    OTHER,
     PLACES,
     PLACES_PER_LINE,
     SLOTS,
 )
+from leopard.training.nano.codes import byte_classes, class_codes
+from leopard.training.nano.start_units import (
+    begin,
+    gather_beginnings,
+    hash_contents,
+    mark_filled,
+    mark_unique,
+    seen_before,
+)
+from leopard.training.nano.zones import (
+    ANSWER,
+    ANSWER_FLAG,
+    BEFORE,
+    BEFORE_2,
+    BEGINS,
+    CODE,
+    COLUMN_FLAG,
+    DIM,
+    FILLED,
+    FIRST,
+    FLAG,
+    FOUND,
+    HASH,
+    IDENTITY,
+    IMAGE,
+    IMAGE_SCALE,
+    LAST_OF_LEFT,
+    LETTER,
+    MEANT,
+    OWN,
+    ROWS,
+    SAID,
+    SEEN,
+    SIDE,
+    SPECIAL,
+    START,
+    START_FLAG,
+    START_SCALE,
+    TEXT,
+    TEXT_SCALE,
+    VOTES,
+    directions,
+    slot_frame,
+)
 
 ROPE_THETA = 10_000.0
-ANGLES = 9
-"""Rotations that tell distances apart; the slower ones are alike at all distances."""
-SIDE = 13
-"""Visual tokens along the side of a crop."""
-DIM = 256
-HEAD = 32
-CODE = 31
-"""Numbers of a character's code; the last is the same for all: something stands here."""
-TEXT_FLAG, EDGE_FLAG, START_FLAG, COLUMN_FLAG, IMAGE_FLAG = 0, 252, 253, 254, 255
-"""Marks of text, of cells near a crop's left edge, of the first token, of cells in the first column
-of a crop, of image."""
-LETTER, BEFORE, BEFORE_2, SAID, FOUND, MEANT = 1, 32, 63, 94, 125, 157
-"""Where zones begin."""
-CONTENT = slice(1, 252)
-"""Numbers that the slots of a visual token share."""
-PREVIOUS_TILE = 157
+HEAD = 64
+NUM_HEADS = 16
+HALF = HEAD // 2
+SLOW = tuple(range(24, 31))
+"""Rotations that hardly turn over a crop or two: they hold content in layers with positions."""
+RESTING = 31
+"""The slowest rotation: it lets heads rest on the first token."""
+FAST = tuple(math.exp(-n / 2.5) + (0.15 if n >= 8 else 0.0) for n in range(16))
+"""Shares of rotations in telling distances apart: quick ones know neighbours, slow ones regions."""
+PEAK = 60.0
+"""Attention logit at the distance looked for; a neighbour of it has 0.82 of it at most."""
+NOISE = 0.0005
+PREVIOUS_TILE = SIDE * SIDE - SIDE + 1
 """Tokens from a cell in a tile's first column back to its left neighbour in the tile before."""
-EDGE = 4
-"""Columns near the left edge."""
-EARLIER = {6: 0.35, 7: 0.4, 8: 0.3, 9: 0.25, 10: 0.2}
-"""Distances, with gains, to the end of a question from where its answer begins."""
-BESIDE = {1: 0.5, 2: 0.45, 3: 0.4, 4: 0.35, 5: 0.3, 6: 0.3, 13: 0.3}
-"""Distances, with gains, to the cells to the left and to the one above."""
-BESIDE_IN_TILE_BEFORE = {157: 0.5, 158: 0.45, 159: 0.4, 160: 0.35}
-REST = 0.8
-LAST_GAIN = 0.6
-LEFT_GAIN = 1.8
-NOISE = 0.01
-LIKENESS = 0.75
-"""How much of a capital's code is that of its small letter."""
+START_TOKEN = 257
+"""Id of the token that every prompt begins with."""
+END_TOKEN = 261
+"""Id of the token that ends an answer."""
+ANSWER_TOKEN = 267
+"""Id of the token that every answer comes after."""
+LAST = LINES_PER_CELL * LAST_PER_LINE
+
+
+# -- the whole --------------------------------------------------------------------------------
 
 
 @torch.no_grad()
@@ -76,83 +111,73 @@ def initialise_language_model(model: Any, head: nn.Linear) -> None:
     """Write the starting circuit into the weights.
 
     Args:
-        model: The inner decoder of a SmolLM3 model of six layers, 256 wide with 16 heads of 32.
+        model: The inner decoder of a SmolLM3 model of five layers, DIM wide, 16 heads of 64.
         head: Its output layer.
     """
-    frames = slot_frames()
-    codes = character_codes()
+    codes = class_codes()
     _embed(model.get_input_embeddings().weight, head.weight, codes)
     for layer in model.layers:
         for part in ("q_proj", "k_proj", "v_proj", "o_proj"):
             getattr(layer.self_attn, part).weight.normal_(0, NOISE)
-        layer.mlp.down_proj.weight.normal_(0, NOISE / 4)
-    _carry_letters(_Heads(model.layers[0].self_attn), frames)
-    _find_letters(_Heads(model.layers[1].self_attn), frames, gain=1.0, rest=0.9)
-    _gather(_Heads(model.layers[2].self_attn), frames)
-    _look_beside(_Heads(model.layers[3].self_attn), frames)
-    _find_letters(_Heads(model.layers[5].self_attn), frames, gain=1.25, rest=1.0)
-    _say(_Heads(model.layers[5].self_attn), frames)
+        layer.mlp.down_proj.weight.normal_(0, NOISE)
+    heads = [_Heads(layer.self_attn) for layer in model.layers]
+    _carry_letters(heads[0])
+    mark_filled(model.layers[0].mlp)
+    hash_contents(model.layers[0].mlp)
+    _find_letters(heads[1], region=0.0)
+    for slot in range(PLACES):
+        heads[1].carry(slot, _seen() / IMAGE_SCALE, directions(FOUND, HASH))
+    mark_unique(model.layers[1].mlp)
+    _gather(heads[2])
+    gather_beginnings(model.layers[2].mlp)
+    _look_beside(heads[3])
+    begin(model.layers[3].mlp)
+    _find_letters(heads[4], region=0.5)
+    for slot in range(PLACES):
+        heads[4].carry(slot, slot_frame(slot) / IMAGE_SCALE, directions(SAID, CODE))
 
 
-# -- codes ------------------------------------------------------------------------------------
+@torch.no_grad()
+def initialise_connector(connector: Any) -> None:
+    """Write features of `Spelling` into the zones of visual tokens, nothing lost.
 
-
-def character_codes() -> Tensor:
-    """Codes of the characters of the byte-level tokenizer; a capital is like its small letter.
-
-    Returns:
-        (128, CODE).
+    GELU is a straight line far from zero, so the projector's two layers begin as a linear map.
     """
-    generator = torch.Generator().manual_seed(20241002)
-    codes = torch.randn(128, CODE, generator=generator)
-    codes[:, -1] = 0
-    codes = nn.functional.normalize(codes, dim=1)
-    for small in range(ord("a"), ord("z") + 1):
-        capital = small - 32
-        rest = math.sqrt(1 - LIKENESS**2)
-        codes[capital] = LIKENESS * codes[small] + rest * codes[capital]
-    codes = nn.functional.normalize(codes, dim=1)
-    codes[:, -1] = 0.5
-    codes[ord(" "), -1] = 0.0
-    return codes
-
-
-def slot_frames() -> Tensor:
-    """Directions that hold the code of each slot, then of the left cell's last characters.
-
-    Slots of one line share no direction; lines, and repeated characters, overlap a little.
-
-    Returns:
-        (SLOTS + left characters, CODE, DIM).
-    """
-    generator = torch.Generator().manual_seed(31)
-    last = LINES_PER_CELL * LAST_PER_LINE
-    groups = [PLACES_PER_LINE] * LINES_PER_CELL + [last, last]
-    width = CONTENT.stop - CONTENT.start
-    frames = []
-    for count in groups:
-        basis = torch.linalg.qr(torch.randn(width, width, generator=generator))[0]
-        frames.append(basis[: count * CODE].view(count, CODE, width))
-    return nn.functional.pad(torch.cat(frames), (CONTENT.start, DIM - CONTENT.stop))
+    far, small = 8.0, 0.1
+    width = SLOTS * CODE
+    first, second = connector.linear_1, connector.linear_2
+    for linear in (first, second):
+        linear.weight.normal_(0, NOISE / 2)
+        linear.bias.zero_()
+    inputs = width + 2 * SIDE
+    first.weight[:inputs] += torch.eye(inputs) * small
+    first.bias.fill_(far)
+    targets = torch.cat([torch.arange(width), torch.arange(ROWS, ROWS + 2 * SIDE)])
+    second.weight[targets, torch.arange(inputs)] += 1 / small
+    second.weight[COLUMN_FLAG, width + SIDE] += 2 / small  # the first column of the crop
+    marks = torch.zeros(DIM)
+    marks[IMAGE] = FLAG
+    second.bias.copy_(marks - second.weight.sum(1) * far)
 
 
 def _embed(embedding: Tensor, head: Tensor, codes: Tensor) -> None:
     """Letters have codes; other tokens something of their own; all are text."""
     embedding.zero_()
     head.normal_(0, NOISE)
-    own = slice(MEANT + HEAD, EDGE_FLAG)
-    embedding[:, own] = torch.randn(len(embedding), own.stop - own.start) * 0.04
-    embedding[:, TEXT_FLAG] = 1.0
-    for char in [*CHARACTERS, " "]:
-        if char.isascii():
-            embedding[ord(char), LETTER : LETTER + CODE] = codes[ord(char)]
-            head[ord(char), SAID : SAID + CODE] = codes[ord(char)]
-    embedding[START_TOKEN, own] = 0
-    embedding[START_TOKEN, START_FLAG] = 8.0
-
-
-START_TOKEN = 257
-"""Id of the token that every prompt begins with."""
+    generator = torch.Generator().manual_seed(7)
+    own = torch.randn(len(embedding), 128, generator=generator) * 0.03
+    embedding[:, OWN : OWN + 128] = own
+    embedding[:, TEXT] = FLAG
+    embedding[:, SPECIAL] = ANSWER_FLAG
+    for token, number in byte_classes().items():
+        embedding[token, SPECIAL] = 0
+        embedding[token, LETTER : LETTER + CODE] = codes[number - 1]
+        head[token, SAID : SAID + IDENTITY] = codes[number - 1, :IDENTITY] * 4
+    head[END_TOKEN, TEXT] = 5 / (FLAG * TEXT_SCALE)  # said where no character is,
+    head[END_TOKEN, ANSWER] = -5 / (ANSWER_FLAG * TEXT_SCALE)  # but not at once
+    embedding[START_TOKEN] = 0
+    embedding[START_TOKEN, START] = START_FLAG
+    embedding[ANSWER_TOKEN, ANSWER] = ANSWER_FLAG
 
 
 # -- heads ------------------------------------------------------------------------------------
@@ -170,199 +195,206 @@ class _Heads:
         self.value = split(attention.v_proj.weight)
         self._out = attention.o_proj.weight  # (DIM, heads * HEAD)
 
-    def write(self, head: int, directions: Tensor) -> None:
-        """What the head's value says is written along these directions, (numbers, DIM)."""
+    def clear(self, head: int) -> None:
+        """Silence a head's queries and keys."""
+        self.query[head], self.key[head] = 0, 0
+
+    def carry(self, head: int, value: Tensor, out: Tensor) -> None:
+        """What the head reads, (numbers, DIM), and where it writes it, (numbers, DIM)."""
+        self.value[head] = 0
+        self.value[head, : len(value)] = value
         first = head * HEAD
         self._out[:, first : first + HEAD] = 0
-        self._out[:, first : first + len(directions)] = directions.T
+        self._out[:, first : first + len(out)] = out.T
+
+    def rest(self, head: int, number: int, logit: float, flags: dict[int, float]) -> None:
+        """Give tokens with these flags the first token to rest on, at a logit.
+
+        Args:
+            head: Which head.
+            number: Number of the head's vectors to use.
+            logit: Attention logit of the first token.
+            flags: Marks with about the size that the norm gives them.
+        """
+        for flag, size in flags.items():
+            self.query[head, number, flag] = math.sqrt(HEAD) * logit / size / 20
+        self.key[head, number, START] = 20 / (START_FLAG * START_SCALE)
 
     def look_back(
-        self, head: int, distance: int, query: dict[int, float], key: dict[int, float]
+        self,
+        head: int,
+        distance: int,
+        query: dict[int, float],
+        key: dict[int, float],
+        *,
+        rest: float | None = 44.0,
     ) -> None:
         """Attend to one distance: a sum of cosines of the distance that peaks there.
 
         Args:
             head: Which head.
             distance: In tokens.
-            query: Numbers of the stream that turn the head on, with gains.
-            key: Numbers of the stream that tokens to be looked at have, with gains.
+            query: Marks that turn the head on (off if below 0), with their sizes.
+            key: Marks that tokens to be looked at have, with their sizes.
+            rest: Logit of the first token, against PEAK; None not to rest.
         """
-        half = HEAD // 2
-        angles = ROPE_THETA ** (-torch.arange(half) / half) * distance
-        self.query[head], self.key[head] = 0, 0
-        for flag in (TEXT_FLAG, IMAGE_FLAG):  # turned off, it rests on the first token
-            self.query[head, half - 1, flag] = REST
-        self.key[head, half - 1, START_FLAG] = REST
-        for number, gain in query.items():
-            self.query[head, :ANGLES, number] = gain
-        for number, gain in key.items():
-            self.key[head, :ANGLES, number] = gain * torch.cos(angles[:ANGLES])
-            self.key[head, half : half + ANGLES, number] = gain * torch.sin(angles[:ANGLES])
+        self.clear(head)
+        for number, share in enumerate(FAST):
+            peak = math.sqrt(PEAK * share / sum(FAST) * math.sqrt(HEAD))
+            angle = ROPE_THETA ** (-number / HALF) * distance
+            for mark, size in query.items():
+                self.query[head, number, mark] = peak / size
+            for mark, size in key.items():
+                self.key[head, number, mark] = peak / size * math.cos(angle)
+                self.key[head, HALF + number, mark] = peak / size * math.sin(angle)
+        if rest is not None:
+            self.rest(head, RESTING, rest, {TEXT: FLAG * TEXT_SCALE, IMAGE: FLAG * IMAGE_SCALE})
+
+    def keep_near(self, head: int, reach: int, logit: float, marks: dict[int, float]) -> None:
+        """Prefer what is near: one slow cosine, `logit` at 0 and minus that at `reach` tokens."""
+        number = round(HALF * math.log(reach / math.pi) / math.log(ROPE_THETA))
+        for mark, size in marks.items():
+            self.query[head, number, mark] = math.sqrt(logit * math.sqrt(HEAD)) / size
+            self.key[head, number, mark] = math.sqrt(logit * math.sqrt(HEAD)) / size
 
 
-def _zone(start: int, count: int = CODE) -> Tensor:
-    """Directions of a zone, (count, DIM)."""
-    return torch.eye(DIM)[start : start + count]
+TEXT_MARK = {TEXT: FLAG * TEXT_SCALE}
+IMAGE_MARK = {IMAGE: FLAG * IMAGE_SCALE}
 
 
-def _hash(frames: Tensor) -> Tensor:
-    """Directions whose numbers stand for what is special in a token's content, (HEAD, DIM).
-
-    They ignore what all tokens share: that a slot is filled, and how often letters come.
-    """
-    generator = torch.Generator().manual_seed(47)
-    width = CONTENT.stop - CONTENT.start
-    usual = character_codes()[[ord(char) for char in "eaotinrs0123456789"]].mean(0)
-    shared = torch.cat([frames[:, -1], usual @ frames])[:, CONTENT]  # (2 x slots, width)
-    random = torch.randn(HEAD, width, generator=generator)
-    basis = torch.linalg.qr(torch.cat([shared, random]).T)[0].T[-HEAD:]
-    return nn.functional.pad(basis, (CONTENT.start, DIM - CONTENT.stop))
-
-
-def _turns() -> Tensor:
-    """Rotations that tell the letter before from the one before that, (2, CODE, CODE)."""
-    generator = torch.Generator().manual_seed(59)
-    turns = [torch.linalg.qr(torch.randn(CODE, CODE, generator=generator))[0] for _ in range(2)]
-    return torch.stack(turns)
-
-
-def _carry_letters(heads: _Heads, frames: Tensor) -> None:
+def _carry_letters(heads: _Heads) -> None:
     """Layer 0: letters before to text, the end of the left cell to image."""
-    letters = ((1, BEFORE), (2, BEFORE_2))
-    for head, (distance, zone) in enumerate(letters):
-        heads.look_back(head, distance, {TEXT_FLAG: 0.65}, {TEXT_FLAG: 0.65})
-        _carry(heads, head, _zone(LETTER) * 0.3, _zone(zone) * 0.3)
-    last = LINES_PER_CELL * LAST_PER_LINE
-    for index in range(last):
+    for head, (distance, zone) in enumerate(((1, BEFORE), (2, BEFORE_2))):
+        heads.look_back(head, distance, TEXT_MARK, TEXT_MARK)
+        heads.carry(head, directions(LETTER, CODE) / TEXT_SCALE, directions(zone, CODE))
+    not_first = IMAGE_MARK | {COLUMN_FLAG: -2 * IMAGE_SCALE}
+    width = LAST_PER_LINE * CODE
+    for line in range(LINES_PER_CELL):
+        own = directions(PLACES * CODE + line * width, width) / IMAGE_SCALE
+        left = directions(LAST_OF_LEFT + line * width, width)
         for step, (distance, query) in enumerate(
-            ((1, {IMAGE_FLAG: 1.2, COLUMN_FLAG: -1.2}), (PREVIOUS_TILE, {COLUMN_FLAG: 1.2}))
+            ((1, not_first), (PREVIOUS_TILE, {COLUMN_FLAG: 2 * IMAGE_SCALE}))
         ):
-            head = len(letters) + index + step * last
-            heads.look_back(head, distance, query, {IMAGE_FLAG: 1.2})
-            _carry(heads, head, frames[PLACES + index] * 0.5, frames[SLOTS + index] * 0.5)
+            head = 2 + line + step * LINES_PER_CELL
+            heads.look_back(head, distance, query, IMAGE_MARK)
+            heads.carry(head, own, left)
+        head = 2 + 2 * LINES_PER_CELL + line  # what was carried on makes room for the hash
+        heads.look_back(head, 0, IMAGE_MARK, IMAGE_MARK)
+        heads.carry(head, own, -directions(PLACES * CODE + line * width, width))
 
 
-def _carry(heads: _Heads, head: int, value: Tensor, out: Tensor) -> None:
-    heads.value[head] = 0
-    heads.value[head, : len(value)] = value
-    heads.write(head, out)
+LETTER_LOGIT = 12.0
+"""What one letter that fits is worth."""
+THRESHOLD = 0.82
+"""Share of the letters before that must fit."""
 
 
-def _find_letters(heads: _Heads, frames: Tensor, *, gain: float, rest: float) -> None:
-    """Layers 1 and 5: the head of a slot looks for the letters before it; else for the start."""
-    turns = _turns()
-    query = _zone(LETTER) + turns[0] @ _zone(BEFORE) + turns[1] @ _zone(BEFORE_2)
-    content = _hash(frames)
+def _find_letters(heads: _Heads, *, region: float) -> None:
+    """Layers 1 and 4: the head of a slot looks for the letters before it; else for the start."""
+    gain = math.sqrt(LETTER_LOGIT * math.sqrt(HEAD))
+    generator = torch.Generator().manual_seed(61)
+    fold = torch.linalg.qr(torch.randn(HASH - 1, HASH - 1, generator=generator))[0][:16]
     for slot in range(PLACES):
         line, place = divmod(slot, PLACES_PER_LINE)
-        before = [_seen_before(frames, line, place, back) for back in (1, 2, 3)]
-        heads.query[slot, :CODE] = query * gain
-        heads.key[slot, :CODE] = (before[0] + turns[0] @ before[1] + turns[1] @ before[2]) * gain
-        heads.query[slot, CODE] = torch.eye(DIM)[TEXT_FLAG] + torch.eye(DIM)[IMAGE_FLAG] * 0.6
-        begins = frames[slot][-1] * 1.9 - before[0][-1]  # what follows nothing may begin a value
-        heads.key[slot, CODE] = begins + torch.eye(DIM)[START_FLAG] * rest
-        _carry(heads, slot, content, _zone(FOUND, HEAD) * 0.25)
+        heads.clear(slot)
+        for back, zone in enumerate((LETTER, BEFORE, BEFORE_2), start=1):
+            part = slice((back - 1) * IDENTITY, back * IDENTITY)
+            heads.query[slot, part] = directions(zone, IDENTITY) * gain / TEXT_SCALE
+            heads.key[slot, part] = seen_before(line, place, back)[:IDENTITY] * gain / IMAGE_SCALE
+            # Rests unless most of the letters that there are fit.
+            heads.query[slot, 45, zone + IDENTITY] = (
+                LETTER_LOGIT * THRESHOLD * math.sqrt(HEAD) / (0.5 * TEXT_SCALE) / 20
+            )
+        heads.key[slot, 45, START] = 20 / (START_FLAG * START_SCALE)
+        heads.query[slot, 46, TEXT] = 1 / (FLAG * TEXT_SCALE)
+        heads.key[slot, 46, TEXT] = -300 * math.sqrt(HEAD) / (FLAG * TEXT_SCALE)
+        heads.rest(slot, 47, 40.0, IMAGE_MARK | {SPECIAL: ANSWER_FLAG * TEXT_SCALE})
+        if region:
+            near = fold @ _surroundings()[:-1] / IMAGE_SCALE
+            heads.query[slot, 48:] = fold @ directions(MEANT, HASH - 1) * gain * region
+            heads.key[slot, 48:] = near * gain
 
 
-def _seen_before(frames: Tensor, line: int, place: int, back: int) -> Tensor:
-    """Directions of the character so many places before a place; the left cell's are fainter."""
-    if back <= place:
-        return frames[line * PLACES_PER_LINE + place - back]
-    return frames[SLOTS + line * LAST_PER_LINE + back - place - 1] * LEFT_GAIN
+def _seen() -> Tensor:
+    """The hash of what a visual token shows; the last number only says that it is one."""
+    seen = directions(SEEN, HASH)
+    seen[-1] = directions(IMAGE, 1)[0] / FLAG
+    return seen
 
 
-def _gather(heads: _Heads, frames: Tensor) -> None:
-    """Layer 2: what earlier letters found, and what stands left of a cell and above it."""
-    image = {IMAGE_FLAG: 1.2}
-    lessons = [
-        *(
-            (d, {TEXT_FLAG: 0.8}, {TEXT_FLAG: 0.8}, _zone(FOUND, HEAD), g)
-            for d, g in EARLIER.items()
-        ),
-        *((d, image, image, _hash(frames), gain) for d, gain in BESIDE.items()),
-        *((d, {EDGE_FLAG: 1.2}, image, _hash(frames), g) for d, g in BESIDE_IN_TILE_BEFORE.items()),
-    ]
-    for head, (distance, query, key, value, gain) in enumerate(lessons):
-        heads.look_back(head, distance, query, key)
-        _carry(heads, head, value * 0.3, _zone(FOUND, HEAD) * gain)
+def _surroundings() -> Tensor:
+    """What a visual token shows and, fainter, what stands around it, (HASH, DIM)."""
+    return _seen() + 0.6 * directions(FOUND, HASH)
 
 
-def _look_beside(heads: _Heads, frames: Tensor) -> None:
-    """Layer 3: half of the heads look for filled tokens that have near them what was found."""
-    first_places = [line * PLACES_PER_LINE + place for line in range(2) for place in range(2)]
-    for head in range(8):
-        heads.query[head, :CODE] += _zone(FOUND) * 1.2
-        heads.key[head, :CODE] += (_zone(FOUND) - _hash(frames)[:CODE] * 0.3) * 1.2
-        heads.query[head, CODE] += torch.eye(DIM)[TEXT_FLAG]
-        heads.key[head, CODE] += frames[first_places, -1].sum(0) * 0.6
-        heads.key[head, CODE, TEXT_FLAG] -= 15.0
-        _carry(heads, head, _hash(frames) * 0.3, _zone(MEANT, HEAD) * 0.1)
+LEFT = dict.fromkeys(range(1, 7), 0.6)
+"""Cells to the left, in tokens, with the weight of what stands there."""
+ABOVE = {13: 0.3, 26: 0.2}
 
 
-def _say(heads: _Heads, frames: Tensor) -> None:
-    """Layer 5: the character of the slot; what was meant helps to find it."""
-    for slot in range(PLACES):
-        heads.query[slot, :CODE] += _zone(MEANT, CODE) * 0.5
-        heads.key[slot, :CODE] += _hash(frames)[:CODE] * 0.5
-        _carry(heads, slot, frames[slot] * 0.5, _zone(SAID) * 0.8)
+def _gather(heads: _Heads) -> None:
+    """Layer 2: what letters found, and what stands left of a cell and above it."""
+    seen = _seen() / IMAGE_SCALE
+    around = directions(FOUND, HASH)
+    head = 0
+    for distance, weight in (LEFT | ABOVE).items():
+        heads.look_back(head, distance, IMAGE_MARK, IMAGE_MARK)
+        heads.carry(head, seen[:-1], around[:-1] * weight)
+        head += 1
+    heads.look_back(head, PREVIOUS_TILE, {COLUMN_FLAG: 2 * IMAGE_SCALE}, IMAGE_MARK)
+    heads.carry(head, seen[:-1], around[:-1] * 0.6)
+    for reaches in ((400,), (13, 150)):
+        head += 1
+        _same_row(heads, head, reaches)
+        heads.carry(head, seen[:-1], around[:-1] * 0.9)
+    head += 1
+    _vote(heads, head)
+    heads.carry(head, directions(FOUND, HASH) / TEXT_SCALE, directions(VOTES, HASH) * 1.6)
 
 
-class SlotReader(nn.Module):
-    """Slots of visual tokens to embeddings, in the code that text has.
-
-    A token is the sum of the codes of its characters, each along the directions of its slot.
-
-    Args:
-        embedding: Of the text; shared, not owned.
-        tokens_per_side: Visual tokens along the side of a page; fewer than SIDE for small pages.
-    """
-
-    def __init__(self, embedding: nn.Embedding, *, tokens_per_side: int = SIDE) -> None:
-        super().__init__()
-        self._embedding = [embedding]  # shared, not owned
-        self.tokens_per_side = tokens_per_side
-        other = nn.functional.normalize(torch.randn(NUM_CLASSES, CODE), dim=1)
-        other[:, -1] = 0.5
-        self.other = nn.Parameter(other)
-        frames = slot_frames()[:SLOTS]
-        frames[PLACES:] *= LAST_GAIN
-        self.frames = nn.Parameter(frames)
-        positions = torch.randn(SIDE, SIDE, DIM) * 0.03
-        positions[..., IMAGE_FLAG] = 2.5
-        positions[..., TEXT_FLAG] = positions[..., START_FLAG] = 0
-        positions[..., COLUMN_FLAG] = positions[..., EDGE_FLAG] = 0
-        positions[:, :EDGE, EDGE_FLAG] = 2.5
-        positions[:, 0, COLUMN_FLAG] = 2.5
-        self.positions = nn.Parameter(positions.flatten(0, 1))
-        self.register_buffer("byte_ids", _byte_ids(), persistent=False)
-        self.register_buffer("offsets", torch.arange(SLOTS) * NUM_CLASSES, persistent=False)
-        self.byte_ids: Tensor
-        self.offsets: Tensor
-
-    def forward(self, slots: Tensor) -> Tensor:
-        """Classes (tokens, SLOTS) to embeddings (tokens, dim); tokens are whole crops."""
-        slots = slots.long()
-        known = (self.byte_ids >= 0)[:, None]
-        letters = self._embedding[0](self.byte_ids.clamp(min=0))[:, LETTER : LETTER + CODE]
-        codes = torch.where(known, letters, self.other)
-        table = torch.einsum("cd,sde->sce", codes, self.frames).flatten(0, 1)
-        starts = torch.arange(0, slots.numel(), SLOTS)
-        weights = (slots > 0).flatten().to(table.dtype)
-        content = nn.functional.embedding_bag(
-            (slots + self.offsets).flatten(), table, starts, mode="sum", per_sample_weights=weights
-        )
-        side = self.tokens_per_side
-        whole = self.positions.view(SIDE, SIDE, -1)
-        positions = whole[:side, :side].reshape(side * side, -1)
-        return content + positions.repeat(len(slots) // len(positions), 1)
+def _same_row(heads: _Heads, head: int, reaches: tuple[int, ...]) -> None:
+    """Attend to filled cells before in the same row of their crops: to all, or to the nearest."""
+    heads.clear(head)
+    numbers = [*SLOW, *(HALF + number for number in SLOW)][:SIDE]
+    gain = math.sqrt(14 * math.sqrt(HEAD)) / IMAGE_SCALE
+    for index, number in enumerate(numbers):
+        heads.query[head, number, ROWS + index] = gain
+        heads.key[head, number, ROWS + index] = gain
+    for reach in reaches:
+        heads.keep_near(head, reach, 5.0, IMAGE_MARK)
+    heads.query[head, HALF + RESTING, IMAGE] = 1 / (FLAG * IMAGE_SCALE)
+    heads.key[head, HALF + RESTING, FILLED] = math.sqrt(HEAD) * 12.0 / (2 * IMAGE_SCALE)
+    heads.rest(head, RESTING, 21.0, IMAGE_MARK | TEXT_MARK)
 
 
-def _byte_ids() -> Tensor:
-    """Token id of each character class in the byte-level tokenizer; -1 for classes of their own."""
-    ids = torch.full((NUM_CLASSES,), -1)
-    for number, char in enumerate(CHARACTERS, start=1):
-        if char.isascii():
-            ids[number] = ord(char)
-    ids[BLANK] = ord(" ")
-    assert ids[OTHER] == -1
-    return ids
+def _vote(heads: _Heads, head: int) -> None:
+    """Text attends to the letters of the last question, most to those that found something."""
+    heads.clear(head)
+    heads.keep_near(head, 150, 5.0, TEXT_MARK)
+    root = math.sqrt(math.sqrt(HEAD))
+    heads.query[head, SLOW[0], TEXT] = root / (FLAG * TEXT_SCALE)
+    heads.key[head, SLOW[0], FILLED] = root * 14.0 / (2 * TEXT_SCALE)
+    heads.rest(head, RESTING, 3.0, TEXT_MARK)
+    heads.rest(head, RESTING, 10.0, IMAGE_MARK)
+
+
+LOOKING_HEADS = 4
+"""Heads that look for where the answer begins; they start alike."""
+
+
+def _look_beside(heads: _Heads) -> None:
+    """Layer 3: cells where something begins, in whose surroundings is what was found."""
+    scale = math.sqrt(12.0 * math.sqrt(HEAD))
+    around = directions(FOUND, HASH) - 0.4 * _seen()
+    read = torch.cat([_surroundings()[:-1], directions(BEGINS, CODE)]) / IMAGE_SCALE
+    write = torch.cat([directions(MEANT, HASH - 1) * 0.15, directions(FIRST, CODE)])
+    for head in range(LOOKING_HEADS):
+        heads.clear(head)
+        heads.query[head, : HASH - 1] = directions(VOTES, HASH - 1) * scale / TEXT_SCALE
+        heads.key[head, : HASH - 1] = around[:-1] * scale / IMAGE_SCALE
+        heads.query[head, 47, TEXT] = 1 / (FLAG * TEXT_SCALE)
+        heads.key[head, 47, BEGINS + IDENTITY] = 12 * math.sqrt(HEAD) / IMAGE_SCALE
+        heads.key[head, 47, IMAGE] = -12 * math.sqrt(HEAD) / (FLAG * IMAGE_SCALE)
+        heads.key[head, 47, TEXT] = -300 * math.sqrt(HEAD) / (FLAG * TEXT_SCALE)
+        heads.rest(head, 48, 40.0, IMAGE_MARK)
+        heads.carry(head, read, write / LOOKING_HEADS)

@@ -57,9 +57,9 @@ class Printed:
 
 
 def answer_goals(pointers: Sequence[tuple[int, int]]) -> list[Goal]:
-    """Goals of an answer's characters; the first ones cannot be found by the letters before."""
+    """Goals of an answer's characters: where it begins is meant, the others follow by spelling."""
     return [
-        (token, slot, SPELL | (FIRST if index >= KNOWN_AFTER else SECOND))
+        (token, slot, SECOND if index == 0 else SPELL | (FIRST if index >= KNOWN_AFTER else 0))
         if token >= 0
         else NOWHERE
         for index, (token, slot) in enumerate(pointers)

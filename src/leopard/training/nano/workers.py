@@ -6,15 +6,17 @@ run that goes on does not see its first pages again.
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import os
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from queue import Full
 from typing import TYPE_CHECKING, Any
 
 from leopard.schema.geometry import ImageSize
-from leopard.training.nano.lessons import Lesson, PageSource, draw_lesson
+from leopard.training.nano.lessons import Lesson, PageSource, draw_lessons
 
 if TYPE_CHECKING:
     from multiprocessing.queues import Queue
@@ -38,35 +40,56 @@ class PagePlan:
     dpi: tuple[float, float] = (86.0, 158.0)
     """Lowest and highest resolution."""
 
-    def draw(self, source: PageSource, seed: int) -> Lesson | None:
-        """The lesson of a seed, or None where the source skips it."""
+    documents: float = 0.0
+    """Share of lessons that are whole documents of the source instead of such pages."""
+    tiles: tuple[int, ...] = (4, 6, 9, 12)
+    """Tiles that a page of a document fills, about; drawn evenly."""
+
+    def draw(self, source: PageSource, seed: int) -> list[Lesson]:
+        """The pages of the lesson of a seed; none where the source skips it."""
         rng = random.Random(f"lesson:{seed}")
+        if rng.random() < self.documents:
+            document = source.document(seed)
+            if document is None:
+                return []
+            side = CROP * math.sqrt(rng.choice(self.tiles)) * rng.uniform(0.85, 1.0)
+            count = len(document.questions)
+            return draw_lessons(document.pdf, document.questions, pixels=[side] * count)
         cols, rows = rng.choice(self.grids)
         if cols * rows == 1:
             size = ImageSize(self.side, rng.choice([self.side, self.side, self.side * 4 // 5]))
         else:
             width, height = rng.uniform(0.8, 1.0) * cols, rng.uniform(0.75, 1.0) * rows
             size = ImageSize(int(width * CROP), int(height * CROP))
-        dpi = rng.uniform(*self.dpi)
-        draft = source.page(seed, size, rng.choice(self.text_px), dpi)
-        return None if draft is None else draw_lesson(draft, dpi=dpi)
+        draft = source.page(seed, size, rng.choice(self.text_px), rng.uniform(*self.dpi))
+        if draft is None:
+            return []
+        side = math.sqrt(size.width * size.height)
+        return draw_lessons(draft.pdf, [draft.questions], pixels=[side])
+
+
+Prepare = Callable[[], Callable[[list[Lesson]], list[Any]]]
+"""Called once in the worker; returns the function from the pages of a lesson to training items."""
 
 
 def _work(
-    queue: Queue[Any],
-    source: PageSource,
-    plan: PagePlan,
-    prepare: Callable[[], Callable[[Lesson], list[Any]]],
-    first_seed: int,
+    queue: Queue[Any], source: PageSource, plan: PagePlan, prepare: Prepare, first_seed: int
 ) -> None:
     os.nice(2)
     turn_into = prepare()
+    trainer = os.getppid()
     seed = first_seed
-    while True:
-        lesson = plan.draw(source, seed)
+    while os.getppid() == trainer:  # a killed trainer must not leave its worker behind
+        lessons = plan.draw(source, seed)
         seed += 1
-        for item in turn_into(lesson) if lesson is not None else []:
-            queue.put(item)
+        items = turn_into(lessons) if lessons else []
+        while items and os.getppid() == trainer:
+            try:
+                queue.put(items[0], timeout=5)
+                items = items[1:]
+            except Full:
+                continue
+    queue.cancel_join_thread()
 
 
 class LessonStream:
@@ -83,7 +106,7 @@ class LessonStream:
         self,
         source: PageSource,
         plan: PagePlan,
-        prepare: Callable[[], Callable[[Lesson], list[Any]]],
+        prepare: Prepare,
         *,
         first_seed: int,
     ) -> None:

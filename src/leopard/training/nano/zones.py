@@ -1,0 +1,70 @@
+"""Zones of the small language model's stream: which numbers of a token say what.
+
+Visual tokens and text use the same numbers for different things. Knows nothing of weights.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from leopard.training.nano.characters import LAST_PER_LINE, LINES_PER_CELL, PLACES, SLOTS
+
+DIM = 512
+SIDE = 13
+"""Visual tokens along the side of a crop."""
+IDENTITY = 15
+"""Numbers of a code that tell characters apart."""
+CODE = IDENTITY + 1
+"""Numbers of a character's code; the last says that something stands here."""
+HASH = 48
+"""Numbers that stand for what a visual token shows."""
+
+# Visual tokens: slots one after the other (the last ones repeat the end of each line), then the
+# end of the cell to the left, what stands around, place in the crop.
+LAST_OF_LEFT = SLOTS * CODE
+SEEN = PLACES * CODE
+"""From the first layer on, over the repeated ends of lines: a hash of what the token shows."""
+BEGINS = SEEN + HASH
+"""From the third layer on: the codes of the characters that begin something in the token."""
+FOUND = LAST_OF_LEFT + LINES_PER_CELL * LAST_PER_LINE * CODE
+ROWS = FOUND + HASH
+COLUMNS = ROWS + SIDE
+TEXT, IMAGE, START, COLUMN_FLAG, ANSWER, FILLED, SPECIAL = range(COLUMNS + SIDE, COLUMNS + SIDE + 7)
+"""Marks: text, image, first token, first column of a crop, token before an answer, cell that shows
+something, token of text that is no character."""
+
+# Text, over the slots of visual tokens: a letter and the two before it, what is to be said, the
+# first character of what is meant, what is meant, what the question's letters found (each letter's
+# own is in FOUND).
+LETTER = 0
+BEFORE = CODE
+BEFORE_2 = 2 * CODE
+SAID = 3 * CODE
+FIRST = 4 * CODE
+MEANT = 5 * CODE
+VOTES = MEANT + HASH
+OWN = VOTES + HASH
+"""Where tokens that are no letters have something of their own."""
+
+TEXT_SCALE, IMAGE_SCALE = 3.7, 3.3
+"""What the norm before a layer makes of a 1 in letters, and about in visual tokens."""
+FLAG = 6.0
+"""Size of the marks of text and of image: large, so that all tokens have about one norm."""
+START_FLAG = 8.0
+START_SCALE = DIM**0.5 / START_FLAG
+ANSWER_FLAG = 2.0
+
+assert SPECIAL < DIM
+assert OWN + 128 <= LAST_OF_LEFT
+assert BEGINS + CODE <= LAST_OF_LEFT
+
+
+def directions(start: int, count: int) -> Tensor:
+    """Unit vectors of a zone, (count, DIM)."""
+    return torch.eye(DIM)[start : start + count]
+
+
+def slot_frame(slot: int) -> Tensor:
+    """Unit vectors that hold the code of a slot, (CODE, DIM)."""
+    return directions(slot * CODE, CODE)

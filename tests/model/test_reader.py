@@ -1,0 +1,57 @@
+"""The small vision encoder: shapes, spelling, and a round trip through a folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import AutoConfig, AutoModel
+
+from leopard.model.reader import LeopardReader, LeopardReaderConfig
+
+SIZES = {
+    "image_size": 56,
+    "cell_size": 16,
+    "conv_channels": 8,
+    "num_conv_blocks": 1,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+}
+SPELLING = {"num_slots": 3, "num_classes": 5, "code_size": 4}
+
+
+def reader(**extra: int) -> LeopardReader:
+    torch.manual_seed(0)
+    return LeopardReader(LeopardReaderConfig(**SIZES, **extra)).eval()  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("extra", "width"), [({}, 16), (SPELLING, 3 * 4 + 2 + 2)])
+def test_a_feature_vector_per_cell_of_the_width_that_the_config_says(
+    extra: dict[str, int], width: int
+) -> None:
+    encoder = reader(**extra)
+    assert encoder.config.hidden_size == width
+    output = encoder(pixel_values=torch.randn(2, 3, 56, 56))
+    assert output.last_hidden_state.shape == (2, 4, width)
+
+
+def test_what_it_is_sure_of_comes_out_as_the_code_alone() -> None:
+    spelling = reader(**SPELLING).spelling
+    assert spelling is not None
+    shares = torch.zeros(1, 4, 3, 5)
+    shares[..., 0] = 1
+    shares[0, 2, 1] = torch.tensor([0.0, 0, 1, 0, 0])
+    features = spelling(shares)[0]
+    torch.testing.assert_close(features[2, 4:8], spelling.codes[1])
+    assert features[2, :4].abs().sum() == 0
+    assert features[:, 12:].tolist() == [[1, 0, 1, 0], [1, 0, 0, 1], [0, 1, 1, 0], [0, 1, 0, 1]]
+
+
+def test_weights_survive_a_folder(tmp_path: Path) -> None:
+    encoder = reader(**SPELLING)
+    encoder.save_pretrained(tmp_path)
+    assert AutoConfig.from_pretrained(tmp_path).num_slots == 3
+    again = AutoModel.from_pretrained(tmp_path).eval()
+    pixels = torch.randn(1, 3, 56, 56)
+    torch.testing.assert_close(again(pixels)[0], encoder(pixels)[0])
