@@ -112,7 +112,9 @@ def test_plain_vllm_answers_what_the_local_runtime_answers(folder):
     wanted, _ = local_answers(folder)
     with plain_vllm(folder) as url, openai_client(url) as client:
         for name, deck in DECKS.items():
-            done = ask(client, folder.name, deck, temperature=0)
+            # Without an image the plugin does not see the prompt, so vLLM must begin it.
+            begin = {"add_special_tokens": folder.name == "whole" and not deck}
+            done = ask(client, folder.name, deck, temperature=0, extra_body=begin)
             # vLLM leaves the bytes of an unfinished last character out.
             text = done.choices[0].message.content
             assert text.rstrip("\ufffd") == wanted[name].rstrip("\ufffd"), name

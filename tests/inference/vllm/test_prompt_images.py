@@ -131,6 +131,9 @@ def test_whole_images_are_expanded_as_the_processor_does(whole, deck):
     shares = images.shares(sizes(deck))
     text = whole.render(messages(deck))
     expanded = images.expand(whole.tokenizer(text)["input_ids"], shares)
+    bare = whole.tokenizer(text, add_special_tokens=False)["input_ids"]
+    assert bare != whole.tokenizer(text)["input_ids"]
+    assert images.expand(bare, shares) == expanded
     assert expanded == whole(text=text, images=list(deck))["input_ids"][0].tolist()
     assert images.expand(expanded, shares) == expanded
 

@@ -206,6 +206,7 @@ class WholeImages:
         convert = processor.tokenizer.convert_tokens_to_ids
         self._image: int = convert(processor.image_token)
         self._boundary: int = convert(str(processor.fake_image_token))
+        self._start: list[int] = list(processor.tokenizer("")["input_ids"])
 
     @property
     def image_token_id(self) -> int:
@@ -271,7 +272,14 @@ class WholeImages:
         return list(self._processor.tokenizer(text)["input_ids"]), list(images)
 
     def expand(self, ids: Sequence[int], shares: Sequence[ImageShare]) -> list[int]:
-        """Each image between boundary tokens; neighbours share one."""
+        """Each image between boundary tokens; neighbours share one.
+
+        The chat format of these checkpoints leaves the token that begins a prompt to the tokenizer,
+        and servers of chats tell the tokenizer to add none: it is put back here.
+        """
+        ids = list(ids)
+        if ids[: len(self._start)] != self._start:
+            ids = self._start + ids
         if ids.count(self._image) != len(shares) or self._boundary in ids:
             return _checked(ids, self._image, shares)
         out: list[int] = []
