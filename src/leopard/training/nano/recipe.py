@@ -42,7 +42,7 @@ GRIDS = ((1, 1), (1, 1), (1, 1), (2, 1), (2, 2), (3, 3))
 
 READER = ReaderStage(
     plan=PagePlan(text_px=SMALL_TEXT, documents=0.3),
-    course=CourseSettings(steps=2300, learning_rate=1.1e-3),
+    course=CourseSettings(steps=6000, learning_rate=1.1e-3),
 )
 LOCATING = LanguageStage(
     plan=PagePlan(grids=SMALL_GRIDS, text_px=TEXT, documents=0.5, tiles=(4, 6)),
