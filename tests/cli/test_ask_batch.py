@@ -90,7 +90,7 @@ def test_a_server_that_is_not_there_is_said_and_the_run_goes_on_later(
     result = ask(
         "--batch", questions, "--out", out, "--server", "http://127.0.0.1:9/v1", "--model", "fake"
     )
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "is the server running?" in result.stderr
     assert len(result.stderr.strip().splitlines()) == 1
     assert out.read_text() == ""
