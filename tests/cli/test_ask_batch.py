@@ -114,6 +114,8 @@ def test_failures_are_counted_and_give_two(questions, tmp_path):
         (("--batch", __file__, "--out", "a", "--server", "http://x/v1"), "give --model"),
         (("a.pdf", "What?", "--batch", __file__, "--out", "a"), "files and questions stand in"),
         (("--batch", __file__, "--out", "a", "--engine", "none"), "use torch or vllm"),
+        (("--batch", __file__, "--out", "a", "--weights", "int8"), "--weights does not go with"),
+        (("--batch", __file__, "--out", "a", "--pages", "1-3"), "pages stand in each line"),
     ],
 )
 def test_wrong_use_is_one_line(args, message, tmp_path, monkeypatch):

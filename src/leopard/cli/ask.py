@@ -111,6 +111,9 @@ def ask(
     if batch is not None:
         if words:
             raise ConfigError(f"{words[0]}: with --batch, files and questions stand in {batch}")
+        _refuse_with_batch(
+            pages=pages, password=password, dtype=dtype, weights=weights, index=index, json=as_json
+        )
         ask_batch(
             BatchChoice(
                 questions=batch,
@@ -287,3 +290,13 @@ def _tracked(pages: Iterable[Page], total: int, console: Console) -> Iterable[Pa
     return track(
         pages, "Reading pages", total=total, console=console, transient=True, disable=hidden
     )
+
+
+def _refuse_with_batch(**options: object) -> None:
+    """Options that a batch does not follow are an error, never left out in silence."""
+    given = [name for name, value in options.items() if value]
+    if given:
+        raise ConfigError(
+            f"--{given[0]} does not go with --batch; pages stand in each line of the questions, "
+            "and answers are JSON lines as they are"
+        )
