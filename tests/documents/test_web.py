@@ -244,3 +244,14 @@ def test_proxy_counts_bytes_up_to_its_limit() -> None:
         assert not proxy.is_over_limit
         assert not proxy.take(1)
         assert proxy.is_over_limit
+
+
+def test_ends_of_pipes_are_closed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    from leopard.documents import browser
+
+    closed: list[int] = []
+    monkeypatch.setattr(browser.os, "close", closed.append)
+    with browser._OpenEnds() as ends:
+        ends.ends = [101, 102]
+        ends.close()
+    assert sorted(closed) == [101, 102]

@@ -213,8 +213,11 @@ def started(program: str, folder: Path, *, proxy: str, watch: Stopwatch) -> Iter
     if os.geteuid() == 0:
         command.append("--no-sandbox")  # Chromium's sandbox refuses to run as root
     with contextlib.ExitStack() as stack, tempfile.TemporaryFile() as output:
-        theirs_in, commands = _pipe(stack)
-        answers, theirs_out = _pipe(stack)
+        ours, theirs = (stack.enter_context(_OpenEnds()) for _ in range(2))
+        theirs_in, commands = os.pipe()
+        answers, theirs_out = os.pipe()
+        ours.ends = [commands, answers]
+        theirs.ends = [theirs_in, theirs_out]
         launcher = [sys.executable, "-I", "-S", "-c", _LAUNCHER, str(theirs_in), str(theirs_out)]
         process = subprocess.Popen(
             [*launcher, *command],
@@ -227,8 +230,7 @@ def started(program: str, folder: Path, *, proxy: str, watch: Stopwatch) -> Iter
         )
         stack.enter_context(ended_at_exit(process))
         # Only with our copies closed do we notice when Chromium ends.
-        os.close(theirs_in)
-        os.close(theirs_out)
+        theirs.close()
         try:
             yield Browser(commands, answers, watch)
         except BrowserError as error:
@@ -237,13 +239,20 @@ def started(program: str, folder: Path, *, proxy: str, watch: Stopwatch) -> Iter
             raise BrowserError(f"{error}: {lines[-1]}" if lines else str(error)) from error
 
 
-def _pipe(stack: contextlib.ExitStack) -> tuple[int, int]:
-    ends = os.pipe()
-    for end in ends:
-        stack.callback(_close, end)
-    return ends
+class _OpenEnds:
+    """Ends of pipes that are closed once: a number closed twice may be another's file by then."""
 
+    def __init__(self) -> None:
+        self.ends: list[int] = []
 
-def _close(descriptor: int) -> None:
-    with contextlib.suppress(OSError):
-        os.close(descriptor)
+    def __enter__(self) -> _OpenEnds:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close those that are open."""
+        while self.ends:
+            with contextlib.suppress(OSError):
+                os.close(self.ends.pop())
