@@ -2,11 +2,9 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from PIL import Image
 
-from leopard.documents.sources import HIDDEN, UNKNOWN_TYPE, expand_sources, natural_key
+from leopard.documents.sources import HIDDEN, UNKNOWN_TYPE, expand_sources
 from leopard.errors import DocumentError
 
 
@@ -106,17 +104,3 @@ def test_folder_without_permission_is_a_failure(tmp_path: Path) -> None:
     finally:
         (tmp_path / "in").chmod(0o700)
     assert "permission" in str(error)
-
-
-@given(names=st.lists(st.text("aB0129._", max_size=6), max_size=6), data=st.data())
-def test_natural_order_does_not_depend_on_the_order_before(
-    names: list[str], data: st.DataObject
-) -> None:
-    shuffled = data.draw(st.permutations(names))
-    keys = [natural_key(name) for name in sorted(names, key=natural_key)]
-    assert [natural_key(name) for name in sorted(shuffled, key=natural_key)] == keys
-
-
-@given(st.integers(0, 10**6), st.integers(0, 10**6))
-def test_numbers_in_names_are_compared_as_numbers(a: int, b: int) -> None:
-    assert (natural_key(f"page{a}.png") < natural_key(f"page{b}.png")) == (a < b)

@@ -8,7 +8,6 @@ from leopard.evaluation.records import (
     read_file,
     read_manifest,
     read_records,
-    repair,
     worker_file,
     write_manifest,
     write_merged,
@@ -25,30 +24,14 @@ def folder(tmp_path):
     return tmp_path
 
 
-@pytest.mark.parametrize(
-    ("content", "kept"),
-    [
-        (b"", b""),
-        (b"abc", b""),
-        (b"a\nbc", b"a\n"),
-        (b"a\n", b"a\n"),
-        (b"a\n" + b"x" * 200_000, b"a\n"),
-    ],
-)
-def test_half_written_last_line_is_cut(content, kept, tmp_path):
-    path = tmp_path / "f"
-    path.write_bytes(content)
-    assert repair(path) == len(content) - len(kept)
-    assert path.read_bytes() == kept
-    assert repair(tmp_path / "absent") == 0
-
-
 def test_records_are_durable_and_ordered(folder):
     with RecordLog(folder, 1, 2) as log:
-        log.append([record("b", 1, text="é\ud800")])
+        log.append(record("b", 1, text="é\ud800"))
     with RecordLog(folder, 0, 2) as log:
-        log.append([record("a", 0)])
+        log.append(record("a", 0))
     assert [row["id"] for row in read_records(folder)] == ["a", "b"]
+    write_merged(folder, read_records(folder))
+    assert [row.get("text") for row in read_records(folder)] == [None, "é\ud800"]
 
 
 def test_two_writers_of_one_rank_are_refused(folder):
@@ -73,7 +56,7 @@ def test_doubled_samples_are_refused(folder):
 
 def test_merged_records_win_over_leftovers(folder):
     with RecordLog(folder) as log:
-        log.append([record("a", 0, score=1), record("b", 1, score=1)])
+        log.append(record("a", 0, score=1), record("b", 1, score=1))
         with pytest.raises(EvaluationError, match="still writing"):
             write_merged(folder, [])
     leftover = worker_file(folder, 0, 1).read_text()

@@ -181,7 +181,7 @@ def test_broken_images_are_counted_as_wrong(tmp_path):
     records = evaluate(data, tmp_path / "run")
     assert "not a picture" in records[0]["error"]
     assert records[0]["problem"] == ""
-    assert "missing file" in records[1]["problem"]
+    assert "a file is missing" in records[1]["problem"]
     assert get_task("mpdocvqa").total(records, "anls") == 0.0
 
 

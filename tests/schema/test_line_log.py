@@ -1,7 +1,7 @@
 import pytest
 
 from leopard.errors import DataError
-from leopard.schema.line_log import LineLog
+from leopard.schema.line_log import LineLog, repair
 
 
 def test_lines_come_back_and_a_torn_one_is_cut(tmp_path):
@@ -30,3 +30,21 @@ def test_other_lines_are_named(tmp_path, line):
     path.write_text(f"{{}}\n{line}\n")
     with LineLog(path) as log, pytest.raises(DataError, match="line 2: not"):
         list(log.records())
+
+
+@pytest.mark.parametrize(
+    ("content", "kept"),
+    [
+        (b"", b""),
+        (b"abc", b""),
+        (b"a\nbc", b"a\n"),
+        (b"a\n", b"a\n"),
+        (b"a\n" + b"x" * 200_000, b"a\n"),
+    ],
+)
+def test_half_written_last_line_is_cut(content, kept, tmp_path):
+    path = tmp_path / "f"
+    path.write_bytes(content)
+    assert repair(path) == len(content) - len(kept)
+    assert path.read_bytes() == kept
+    assert repair(tmp_path / "absent") == 0

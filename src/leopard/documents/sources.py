@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING
 
 from leopard.documents.kinds import kind_by_content, kind_by_name, read_head, unreadable
 from leopard.errors import DocumentError
+from leopard.schema.file_set import natural_key
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 HIDDEN = "hidden file"
 UNKNOWN_TYPE = "unknown file type"
-_DIGITS = re.compile(r"(\d+)")
 _SCHEME = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]+)://")
 
 
@@ -44,16 +44,6 @@ class Expansion:
     items: list[SourceItem] = field(default_factory=list)
     failures: list[DocumentError] = field(default_factory=list)
     skipped: Counter[str] = field(default_factory=Counter)
-
-
-def natural_key(name: str) -> tuple[tuple[int, int, str], ...]:
-    """Sort key that puts `page2` before `page10`; letter case does not count."""
-    parts = _DIGITS.split(name.casefold())
-    return tuple(
-        (0, int(part), part) if part.isdecimal() and part.isascii() else (1, 0, part)
-        for part in parts
-        if part
-    )
 
 
 def _path_key(path: Path) -> tuple[tuple[tuple[int, int, str], ...], ...]:

@@ -6,20 +6,19 @@ Reads JSON, JSON lines, TSV, parquet, images and PDF pages. Knows nothing of any
 from __future__ import annotations
 
 import csv
-import fnmatch
 import io
 import json
-import re
-import zipfile
 from collections.abc import Iterator
-from functools import cached_property, lru_cache, partial
-from pathlib import Path, PurePosixPath
+from functools import lru_cache, partial
+from pathlib import Path
 from typing import Any
 
 from leopard.documents.resolution import PageExtent, drawn_size
 from leopard.errors import EvaluationError
 from leopard.evaluation.samples import DrawnPage, ImageSource
+from leopard.schema.file_set import FileSet
 from leopard.schema.geometry import ImageSize
+from leopard.schema.pixels import png_bytes
 
 Record = dict[str, Any]
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
@@ -27,115 +26,28 @@ PDF_DPI = 144
 """Resolution of PDF pages, in pixels per inch (as MMLongBench-Doc renders them)."""
 
 
-def natural_key(name: str) -> tuple[tuple[int, int, str], ...]:
-    """Sort key that puts `page_10` after `page_9`."""
-    parts = re.split(r"(\d+)", name)
-    return tuple((1, int(p), "") if p.isdigit() else (0, 0, p) for p in parts)
-
-
-class DataFolder:
+class DataFolder(FileSet):
     """Files of one benchmark, by their path inside its folder or zip.
 
     Args:
         path: Folder, zip, or one shard (a parquet file).
         hint: Where to get the benchmark; ends every message about missing files.
+
+    Raises:
+        EvaluationError: If there is no such thing.
     """
 
+    set_error = EvaluationError
+    whole_files = (".parquet",)
+    extra = "evaluation"
+
     def __init__(self, path: Path | str, *, hint: str = "") -> None:
-        self.path = Path(path)
-        self.hint = hint
-        if not self.path.exists():
-            raise EvaluationError(f"{self.path}: no such file or folder. {hint}")
-        self._zip: zipfile.ZipFile | None = None
+        super().__init__(path, hint=hint)
         self._page_counts: dict[str, int] = {}
-        if self.path.is_file():
-            if self.path.suffix == ".parquet":
-                return
-            if not zipfile.is_zipfile(self.path):
-                raise EvaluationError(f"{self.path}: give the folder or the zip. {hint}")
-            self._zip = zipfile.ZipFile(self.path)
 
-    @cached_property
-    def names(self) -> tuple[str, ...]:
-        """All files, in natural order."""
-        if self._zip is not None:
-            found = [info.filename for info in self._zip.infolist() if not info.is_dir()]
-        else:
-            found = [
-                str(PurePosixPath(file.relative_to(self.path)))
-                for file in self.path.rglob("*")
-                if file.is_file()
-            ]
-        return tuple(sorted(found, key=natural_key))
-
-    @cached_property
-    def _by_tail(self) -> dict[str, list[str]]:
-        tails: dict[str, list[str]] = {}
-        for name in self.names:
-            tails.setdefault(PurePosixPath(name).name, []).append(name)
-        return tails
-
-    def matching(self, *patterns: str) -> list[str]:
-        """Files whose path fits one of the patterns at its end, in natural order."""
-        return [
-            name
-            for name in self.names
-            if any(fnmatch.fnmatch(f"/{name}", f"*/{pattern}") for pattern in patterns)
-        ]
-
-    def find(self, *patterns: str) -> str:
-        """The first file that fits, patterns in order of preference.
-
-        Raises:
-            EvaluationError: If there is none.
-        """
-        for pattern in patterns:
-            found = self.matching(pattern)
-            if found:
-                return found[0]
-        raise EvaluationError(f"{self.path}: holds no {' or '.join(patterns)}. {self.hint}")
-
-    def locate(self, *candidates: str) -> str:
-        """The one file at one of these paths, or whose path ends so.
-
-        Raises:
-            EvaluationError: If there is none, or if a bare name fits several files.
-        """
-        for candidate in candidates:
-            path = candidate.replace("\\", "/").lstrip("./")
-            fitting = [
-                name
-                for name in self._by_tail.get(PurePosixPath(path).name, [])
-                if name == path or name.endswith(f"/{path}")
-            ]
-            if path in fitting:
-                return path
-            if len(fitting) > 1:
-                raise EvaluationError(f"{path}: fits {len(fitting)} files, such as {fitting[0]}")
-            if fitting:
-                return fitting[0]
-        raise EvaluationError(f"missing file {candidates[0]}")
-
-    def read(self, name: str) -> bytes:
-        """Content of a file."""
-        if self._zip is not None:
-            return self._zip.read(name)
-        return (self.path / name).read_bytes()
-
-    def text(self, name: str) -> str:
-        """Content of a UTF-8 file."""
-        return self.read(name).decode("utf-8-sig")
-
-    def json(self, name: str) -> Any:
-        """Content of a JSON file.
-
-        Raises:
-            EvaluationError: If it is not JSON.
-        """
-        try:
-            return json.loads(self.text(name))
-        except ValueError as error:
-            raise EvaluationError(f"{self.path}/{name}: not JSON ({error})") from error
+    def file_error(self, reason: str, name: str, /) -> EvaluationError:
+        """The problem of one sample, with the file's name."""
+        return EvaluationError(f"{reason} ({name})")
 
     def jsonl(self, name: str) -> Iterator[Record]:
         """Records of a JSON-lines file.
@@ -158,25 +70,6 @@ class DataFolder:
             io.StringIO(self.text(name)), delimiter="\t", quoting=csv.QUOTE_NONE
         )
         yield from reader
-
-    def parquet(self, *patterns: str) -> Iterator[Record]:
-        """Records of all parquet files that fit, file after file.
-
-        Raises:
-            EvaluationError: If there is none, or pyarrow is not installed.
-        """
-        self.find(*patterns)
-        try:
-            import pyarrow.parquet
-        except ModuleNotFoundError as error:
-            raise EvaluationError(
-                "reading parquet needs pyarrow; run: pip install 'leopard[evaluation]'"
-            ) from error
-        for name in self.matching(*patterns):
-            file = pyarrow.parquet.ParquetFile(io.BytesIO(self.read(name)))
-            for batch in file.iter_batches(batch_size=64):
-                for record in batch.to_pylist():
-                    yield {**record, "_file": name}
 
     def image(self, *candidates: str) -> ImageSource:
         """An image file at one of these paths.
@@ -276,13 +169,6 @@ def drawn_pages(pdf: bytes, label: str, *, dpi: float, first: int = 1) -> tuple[
         name = f"{label}, drawn page {first + index}"
         made.append(ImageSource(name, partial(page.at, dpi), page))
     return tuple(made)
-
-
-def png_bytes(image: Any) -> bytes:
-    """A Pillow image as a PNG file."""
-    buffer = io.BytesIO()
-    image.save(buffer, format="PNG")
-    return buffer.getvalue()
 
 
 def embedded_image(value: Any, label: str) -> ImageSource:

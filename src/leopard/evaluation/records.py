@@ -8,14 +8,12 @@ Knows nothing of models or scores.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
-from leopard.errors import EvaluationError
-from leopard.schema.line_log import lock, repair
+from leopard.errors import DataError, EvaluationError
+from leopard.schema.line_log import LineLog, line_of, lock, read_lines
 from leopard.schema.shards import write_text_atomically
 
 Record = dict[str, Any]
@@ -34,7 +32,7 @@ def record_files(folder: Path) -> list[Path]:
     return sorted(files, key=lambda file: file.name != MERGED)
 
 
-class RecordLog:
+class RecordLog(LineLog):
     """Appends records of one worker; refuses to be opened twice at the same time.
 
     Args:
@@ -47,39 +45,11 @@ class RecordLog:
             another number of workers.
     """
 
+    in_use = EvaluationError
+
     def __init__(self, folder: Path, rank: int = 0, world: int = 1) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        self.path = worker_file(folder, rank, world)
         _refuse_other_worlds(folder, world)
-        self._file = self.path.open("ab")
-        if not lock(self._file.fileno()):
-            self._file.close()
-            raise EvaluationError(f"{self.path}: another process is writing it; wait for its end")
-        self.repaired = repair(self.path)
-
-    def append(self, records: Sequence[Mapping[str, Any]]) -> None:
-        """Write records; when this returns they survive a crash."""
-        lines = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
-        self._file.write(lines.encode("utf-8", errors="surrogatepass"))
-        self._file.flush()
-        os.fsync(self._file.fileno())
-
-    def close(self) -> None:
-        """Give the file and its lock back."""
-        self._file.close()
-
-    def __enter__(self) -> RecordLog:
-        """Return the log itself."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Close the log."""
-        self.close()
+        super().__init__(worker_file(folder, rank, world))
 
 
 def _refuse_other_worlds(folder: Path, world: int) -> None:
@@ -99,19 +69,12 @@ def read_file(path: Path) -> Iterator[Record]:
     """Whole records of one file; a half-written last line is not one.
 
     Raises:
-        EvaluationError: If another line is not JSON.
+        EvaluationError: If another line is not a record.
     """
-    with path.open("rb") as file:
-        for number, line in enumerate(file, start=1):
-            if not line.endswith(b"\n"):
-                return
-            try:
-                record = json.loads(line.decode("utf-8", errors="surrogatepass"))
-            except ValueError as error:
-                raise EvaluationError(
-                    f"{path}, line {number}: not a record ({error}); remove the line to go on"
-                ) from error
-            yield record
+    try:
+        yield from read_lines(path)
+    except DataError as error:
+        raise EvaluationError(str(error)) from error
 
 
 def read_records(folder: Path) -> list[Record]:
@@ -151,8 +114,7 @@ def write_merged(folder: Path, records: Sequence[Mapping[str, Any]]) -> None:
         EvaluationError: If a worker is still writing.
     """
     _refuse_other_worlds(folder, world=-1)
-    lines = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
-    write_text_atomically(folder / MERGED, lines)
+    write_text_atomically(folder / MERGED, "".join(map(line_of, records)))
     for path in record_files(folder):
         if path.name != MERGED:
             path.unlink()

@@ -26,7 +26,7 @@ from leopard.evaluation.samples import EvalSample, open_image, sha256
 from leopard.evaluation.scoring import sample_fields, score_fields
 from leopard.evaluation.task import Task
 from leopard.evaluation.views import VIEWS, stable_seed, view
-from leopard.processor.prompt import question_message
+from leopard.processor.prompt import IMAGE_TAG, question_message
 from leopard.schema.generation import Generation, GenerationRequest, SamplingOptions
 from leopard.schema.geometry import ImageSize
 from leopard.schema.messages import ImagePart, Message, TextPart
@@ -149,7 +149,7 @@ def run(
         ]
         asked = failed = broken = 0
         for records in _Worker(task, subject, settings).records(todo):
-            log.append(records)
+            log.append(*records)
             asked += len(records)
             broken += sum(bool(record["problem"]) for record in records)
             failed += sum(bool(record["error"]) and not record["problem"] for record in records)
@@ -402,6 +402,6 @@ def _pages(evidence: tuple[int, ...] | None) -> list[int] | None:
 def prompt_text(request: GenerationRequest) -> str:
     """The conversation as one text, `<image>` where an image stands."""
     return "\n".join(
-        "".join("<image>" if isinstance(part, ImagePart) else part.text for part in message.parts)
+        "".join(IMAGE_TAG if isinstance(part, ImagePart) else part.text for part in message.parts)
         for message in request.messages
     )

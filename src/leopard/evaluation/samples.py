@@ -105,6 +105,10 @@ class EvalSample:
         return dict(zip(LETTERS, self.options, strict=False))
 
     @classmethod
-    def broken(cls, sample_id: str, reason: str, *, source: str = "all") -> EvalSample:
+    def broken(
+        cls, sample_id: str, reason: str, *, source: str = "all", doc_id: str = ""
+    ) -> EvalSample:
         """A sample that could not be built; it stays in the denominator of its source."""
-        return cls(id=sample_id, doc_id=sample_id, question="", problem=reason, source=source)
+        return cls(
+            id=sample_id, doc_id=doc_id or sample_id, question="", problem=reason, source=source
+        )

@@ -13,6 +13,7 @@ from leopard.errors import DataError, DocumentError, EvaluationError
 from leopard.evaluation.answers import Answer
 from leopard.evaluation.data import DataFolder, Record
 from leopard.evaluation.samples import EvalSample
+from leopard.processor.prompt import IMAGE_TAG
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,7 @@ class Task:
         """
         data = DataFolder(path, hint=self.hint)
         seen: set[str] = set()
-        for index, record in enumerate(self.records(data)):
+        for index, record in enumerate(self._records(data)):
             sample = self._build(record, data, index)
             if sample.id in seen:
                 raise EvaluationError(f"{self.name}: sample id {sample.id!r} occurs twice")
@@ -88,15 +89,31 @@ class Task:
         if not seen:
             raise EvaluationError(f"{data.path}: holds no sample of {self.title}. {self.hint}")
 
+    def _records(self, data: DataFolder) -> Iterator[Record]:
+        try:
+            for record in self.records(data):
+                yield dict(record.items())
+        except _SHAPE_ERRORS as error:
+            raise EvaluationError(
+                f"{data.path}: the annotation has another layout than {self.title} "
+                f"({type(error).__name__} {error}). {self.hint}"
+            ) from error
+
     def _build(self, record: Record, data: DataFolder, index: int) -> EvalSample:
         try:
-            return self.sample(record, data)
+            built = self.sample(record, data)
+            tags = built.question.count(IMAGE_TAG)
+            if tags > len(built.images):
+                raise EvaluationError(f"{tags} image tags but {len(built.images)} images")
+            return built
         except (EvaluationError, DataError, DocumentError) as error:
             reason = str(error)
         except _SHAPE_ERRORS as error:
             reason = f"record {index} is not as expected: {type(error).__name__} {error}"
         source = str(record.get("_source") or "all")
-        return EvalSample.broken(_any_id(record, index), reason, source=source)
+        # What counts once as a group counts once when it is broken, too.
+        group = str(record.get("_group") or "")
+        return EvalSample.broken(_any_id(record, index), reason, source=source, doc_id=group)
 
     def score(self, sample: EvalSample, answer: Answer) -> dict[str, Outcome]:
         """Outcome of every scorer; a sample with a problem scores 0 everywhere."""

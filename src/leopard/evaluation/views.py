@@ -13,11 +13,10 @@ from dataclasses import replace
 from functools import lru_cache
 
 from leopard.errors import EvaluationError
-from leopard.evaluation.data import png_bytes
 from leopard.evaluation.samples import DrawnPage, EvalSample, ImageSource, open_image
+from leopard.processor.prompt import IMAGE_TAG
 from leopard.schema.geometry import ImageSize
-
-_TAG = "<image>"
+from leopard.schema.pixels import png_bytes
 
 
 def stable_seed(text: str) -> int:
@@ -28,8 +27,8 @@ def stable_seed(text: str) -> int:
 def _keep(sample: EvalSample, order: Sequence[int]) -> EvalSample:
     """The images with these indices, in this order; tags and evidence follow."""
     place = {old: new for new, old in enumerate(order)}
-    chunks = sample.question.split(_TAG)
-    tags = _TAG.join(chunks[: len(order) + 1]) + "".join(chunks[len(order) + 1 :])
+    chunks = sample.question.split(IMAGE_TAG)
+    tags = IMAGE_TAG.join(chunks[: len(order) + 1]) + "".join(chunks[len(order) + 1 :])
     evidence = sample.evidence
     if evidence is not None:
         evidence = tuple(sorted(place[page] for page in evidence if page in place)) or None

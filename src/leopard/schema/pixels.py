@@ -51,6 +51,13 @@ def to_rgb(image: Image) -> Image:
     return rgb
 
 
+def png_bytes(image: Image) -> bytes:
+    """An image as a PNG file."""
+    file = io.BytesIO()
+    image.save(file, "PNG")
+    return file.getvalue()
+
+
 def has_swapped_sides(image: Image) -> bool:
     """Whether `to_rgb` swaps the width and height that the image reports now.
 

@@ -13,40 +13,10 @@ from PIL import Image
 
 from leopard.curation.converters import local_copy
 from leopard.curation.converters.drafts import pixel_image
-from leopard.curation.converters.local_copy import LocalCopy, natural_key
+from leopard.curation.converters.local_copy import LocalCopy
 from leopard.curation.imports import BadRecordError
 from leopard.errors import DataError
 from tests.curation.converters.fixtures import picture, put
-
-
-def test_names_are_in_natural_order(tmp_path: Path) -> None:
-    for n in (10, 9, 100):
-        put(tmp_path / f"s/slide_{n}.png", b"x")
-    assert LocalCopy(tmp_path).names == ("s/slide_9.png", "s/slide_10.png", "s/slide_100.png")
-    assert sorted(["a10", "a9b", "a9"], key=natural_key) == ["a9", "a9b", "a10"]
-
-
-def test_files_are_found_wherever_the_archive_was_unpacked(tmp_path: Path) -> None:
-    put(tmp_path / "outer/train/a.json", "[]")
-    put(tmp_path / "outer/train/b.json", "[]")
-    copy = LocalCopy(tmp_path, hint="See example.org.")
-    assert copy.find("c.json", "train/b.json") == "outer/train/b.json"
-    assert copy.locate("nowhere/a.json", "train/a.json") == "outer/train/a.json"
-    assert copy.locate("./train\\a.json") == "outer/train/a.json"
-    with pytest.raises(DataError, match=r"holds no c\.json or d\*\.json\. See example\.org\."):
-        copy.find("c.json", "d*.json")
-
-
-def test_a_name_that_fits_several_files_is_refused_but_an_exact_path_is_not(tmp_path: Path) -> None:
-    put(tmp_path / "1.png", b"x")
-    put(tmp_path / "deep/1.png", b"y")
-    put(tmp_path / "other/1.png", b"z")
-    copy = LocalCopy(tmp_path)
-    assert copy.locate("1.png") == "1.png"
-    assert copy.locate("deep/1.png") == "deep/1.png"
-    (tmp_path / "1.png").unlink()
-    with pytest.raises(BadRecordError, match="fits several files"):
-        LocalCopy(tmp_path).locate("1.png")
 
 
 @pytest.mark.parametrize("name", ["../secret.txt", "/etc/passwd", "a/../../secret.txt"])

@@ -12,7 +12,7 @@ from leopard.curation.converters.drafts import Draft, whole
 from leopard.curation.converters.fields import grouped, plain_qa, text, texts
 from leopard.curation.converters.local_copy import Record
 from leopard.curation.converters.source import Converter, Reading
-from leopard.curation.imports import BadRecordError
+from leopard.schema.samples import QuestionAnswer
 
 
 def records(reading: Reading) -> Iterator[Record]:
@@ -33,28 +33,12 @@ def drafts(record: Record, reading: Reading) -> Iterator[Draft]:
     """All questions about one chart."""
     name = text(record, "imgname")
     picture = reading.copy.picture(f"{reading.split}/png/{name}", f"png/{name}", name)
-    qa = []
-    for question in record["questions"]:
-        label = question.get("label")
-        answer = ", ".join(texts(label))
-        try:
-            qa.append(
-                plain_qa(
-                    text(question, "query"),
-                    [answer],
-                    family=question["_half"],
-                    evidence=(whole(0),),
-                )
-            )
-        except BadRecordError as error:
-            reading.reject(str(error))
-    yield Draft(
-        id=name.rsplit(".", 1)[0],
-        doc_id=name.rsplit(".", 1)[0],
-        pictures=(picture,),
-        qa=tuple(qa),
-        split=reading.split,
-    )
+    yield reading.about(name.rsplit(".", 1)[0], [picture], record["questions"], _question)
+
+
+def _question(record: Record) -> QuestionAnswer:
+    answer = ", ".join(texts(record.get("label")))
+    return plain_qa(text(record, "query"), [answer], family=record["_half"], evidence=(whole(0),))
 
 
 CONVERTER = Converter(

@@ -21,7 +21,7 @@ import PIL.Image
 from leopard.curation.imports import BadRecordError
 from leopard.documents.limits import Limits
 from leopard.schema.geometry import ImageSize
-from leopard.schema.pixels import ORIENTATION_TAG, has_swapped_sides, to_rgb
+from leopard.schema.pixels import ORIENTATION_TAG, has_swapped_sides, png_bytes, to_rgb
 from leopard.schema.samples import Evidence, PixelImage, QuestionAnswer, Split
 
 MAX_PIXELS = Limits().max_pixels
@@ -88,13 +88,6 @@ def content_name(value: Any) -> str:
     return hashlib.sha256(embedded(value, "").load()).hexdigest()[:20]
 
 
-def drawn(image: PIL.Image.Image) -> bytes:
-    """An image as a PNG file."""
-    file = io.BytesIO()
-    image.save(file, "PNG")
-    return file.getvalue()
-
-
 def pixel_image(picture: Picture | PixelImage) -> PixelImage:
     """The picture as a shard may hold it: upright RGB or grey, JPEG, PNG or WebP.
 
@@ -115,7 +108,7 @@ def pixel_image(picture: Picture | PixelImage) -> PixelImage:
         upright = to_rgb(image)
         size = ImageSize(upright.width, upright.height)
         if not (plain and single and not turned):
-            content = drawn(upright)
+            content = png_bytes(upright)
     return PixelImage(data=content, width=size.width, height=size.height, path=_plain(picture.name))
 
 

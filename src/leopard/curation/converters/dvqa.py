@@ -12,7 +12,7 @@ from leopard.curation.converters.drafts import Draft, whole
 from leopard.curation.converters.fields import grouped, plain_qa, text
 from leopard.curation.converters.local_copy import Record
 from leopard.curation.converters.source import Converter, Reading
-from leopard.curation.imports import BadRecordError
+from leopard.schema.samples import QuestionAnswer
 
 
 def records(reading: Reading) -> Iterator[Record]:
@@ -30,25 +30,15 @@ def drafts(record: Record, reading: Reading) -> Iterator[Draft]:
     """All questions about one chart."""
     name = text(record, "image")
     picture = reading.copy.picture(f"images/{name}", name)
-    qa = []
-    for question in record["questions"]:
-        try:
-            qa.append(
-                plain_qa(
-                    text(question, "question"),
-                    [text(question, "answer")],
-                    family=str(question.get("template_id") or "chart"),
-                    evidence=(whole(0),),
-                )
-            )
-        except BadRecordError as error:
-            reading.reject(str(error))
-    yield Draft(
-        id=name.rsplit(".", 1)[0],
-        doc_id=name.rsplit(".", 1)[0],
-        pictures=(picture,),
-        qa=tuple(qa),
-        split=reading.split,
+    yield reading.about(name.rsplit(".", 1)[0], [picture], record["questions"], _question)
+
+
+def _question(record: Record) -> QuestionAnswer:
+    return plain_qa(
+        text(record, "question"),
+        [text(record, "answer")],
+        family=str(record.get("template_id") or "chart"),
+        evidence=(whole(0),),
     )
 
 

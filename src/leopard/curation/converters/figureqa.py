@@ -13,6 +13,7 @@ from leopard.curation.converters.fields import grouped, plain_qa, text
 from leopard.curation.converters.local_copy import Record
 from leopard.curation.converters.source import Converter, Reading
 from leopard.curation.imports import BadRecordError
+from leopard.schema.samples import QuestionAnswer
 
 _FOLDERS = {"train": "train1", "val": "validation1", "test": "validation2"}
 
@@ -29,27 +30,17 @@ def drafts(record: Record, reading: Reading) -> Iterator[Draft]:
     """All questions about one chart."""
     index, folder = text(record, "index"), record["folder"]
     picture = reading.copy.picture(f"{folder}/png/{index}.png")
-    qa = []
-    for question in record["questions"]:
-        try:
-            if question.get("answer") not in (0, 1):
-                raise BadRecordError("answer is neither 0 nor 1")
-            qa.append(
-                plain_qa(
-                    text(question, "question_string"),
-                    ["Yes" if question["answer"] else "No"],
-                    family=f"figureqa {question.get('question_id', '')}".strip(),
-                    evidence=(whole(0),),
-                )
-            )
-        except BadRecordError as error:
-            reading.reject(str(error))
-    yield Draft(
-        id=f"{folder}-{index}",
-        doc_id=f"{folder}-{index}",
-        pictures=(picture,),
-        qa=tuple(qa),
-        split=reading.split,
+    yield reading.about(f"{folder}-{index}", [picture], record["questions"], _question)
+
+
+def _question(record: Record) -> QuestionAnswer:
+    if record.get("answer") not in (0, 1):
+        raise BadRecordError("answer is neither 0 nor 1")
+    return plain_qa(
+        text(record, "question_string"),
+        ["Yes" if record["answer"] else "No"],
+        family=f"figureqa {record.get('question_id', '')}".strip(),
+        evidence=(whole(0),),
     )
 
 

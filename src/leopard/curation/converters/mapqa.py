@@ -15,7 +15,6 @@ from leopard.curation.converters.drafts import Draft, whole
 from leopard.curation.converters.fields import grouped, plain_qa, text, texts
 from leopard.curation.converters.local_copy import Record
 from leopard.curation.converters.source import Converter, Reading
-from leopard.curation.imports import BadRecordError
 from leopard.schema.samples import QuestionAnswer
 
 
@@ -36,20 +35,8 @@ def drafts(record: Record, reading: Reading) -> Iterator[Draft]:
     prefix = f"{part}/" if part else ""
     places = (f"{prefix}images/{stem}.png", f"{prefix}{stem}.png", f"images/{stem}.png")
     picture = reading.copy.picture(*places, f"{stem}.png")
-    qa = []
-    for question in record["questions"]:
-        try:
-            qa.append(_question(question))
-        except BadRecordError as error:
-            reading.reject(str(error))
     identity = f"{part.rsplit('/', 1)[-1]}-{stem}".lstrip("-")
-    yield Draft(
-        id=identity,
-        doc_id=identity,
-        pictures=(picture,),
-        qa=tuple(qa),
-        split=reading.split,
-    )
+    yield reading.about(identity, [picture], record["questions"], _question)
 
 
 def _question(record: Record) -> QuestionAnswer:

@@ -18,7 +18,6 @@ import PIL.Image
 from leopard.curation.converters.drafts import (
     Draft,
     Picture,
-    drawn,
     embedded,
     pixel_box,
     pixel_image,
@@ -29,6 +28,7 @@ from leopard.curation.converters.source import Converter, Reading
 from leopard.curation.converters.splitting import Strip, strips
 from leopard.curation.imports import BadRecordError
 from leopard.schema.geometry import ImageSize
+from leopard.schema.pixels import png_bytes
 from leopard.schema.samples import Evidence
 
 MAX_HISTORY = 10
@@ -51,7 +51,7 @@ def drafts(record: Record, reading: Reading) -> Iterator[Draft]:
     pieces = tuple(
         Picture(
             name=f"{uid}_{number}.png",
-            load=partial(drawn, page.crop((0, cut.top, page.width, cut.bottom))),
+            load=partial(png_bytes, page.crop((0, cut.top, page.width, cut.bottom))),
         )
         for number, cut in enumerate(cuts)
     )

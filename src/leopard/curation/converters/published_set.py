@@ -12,15 +12,40 @@ from collections.abc import Callable, Iterator
 from leopard.curation.converters.drafts import Draft
 from leopard.curation.converters.fields import plain_qa
 from leopard.curation.converters.local_copy import Record
-from leopard.curation.converters.source import Reading
+from leopard.curation.converters.source import Converter, Reading
 from leopard.curation.imports import BadRecordError, import_samples
 from leopard.schema.messages import Message, TextPart
-from leopard.schema.samples import PixelImage, Sample
+from leopard.schema.samples import Domain, PixelImage, Sample
 
-LICENCE = "Apache-2.0"
-TERMS = "Tag of the published set; pictures belong to their authors."
 WHERE = "huggingface.co/datasets/wyu1/Leopard-Instruct"
-CITATION = "Jia et al., Leopard: A VLM for Text-Rich Multi-Image Tasks, TMLR 2025"
+
+
+def part_of_the_set(
+    name: str, *, folder: str, title: str, domain: Domain, paper_samples: int
+) -> Converter:
+    """The converter of one folder of the set.
+
+    Args:
+        name: Name of the source.
+        folder: Name of the folder.
+        title: Name for people.
+        domain: Kind of pictures.
+        paper_samples: Samples in the paper's Table 8.
+    """
+    return Converter(
+        name=name,
+        title=title,
+        domain=domain,
+        records=records_of(folder),
+        drafts=drafts,
+        licence="Apache-2.0",
+        terms="Tag of the published set; pictures belong to their authors.",
+        citation="Jia et al., Leopard: A VLM for Text-Rich Multi-Image Tasks, TMLR 2025",
+        where=f"{WHERE}, folder {folder}.",
+        expects=f"{folder}/*.parquet",
+        paper_samples=paper_samples,
+        verified=False,
+    )
 
 
 def records_of(folder: str) -> Callable[[Reading], Iterator[Record]]:

@@ -192,7 +192,7 @@ def _records(converter: Converter, reading: Reading) -> Iterator[Record]:
         yield from converter.records(reading)
     except (KeyError, TypeError, AttributeError, BadRecordError) as error:
         raise DataError(
-            f"{reading.copy.root}: the annotation of {converter.title} has another layout "
+            f"{reading.copy.path}: the annotation of {converter.title} has another layout "
             f"({type(error).__name__}: {error}). Expected: {converter.expects}"
         ) from error
 

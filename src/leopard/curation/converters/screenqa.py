@@ -14,7 +14,6 @@ from leopard.curation.converters.drafts import Draft, picture_size, pixel_box
 from leopard.curation.converters.fields import grouped, plain_qa, text
 from leopard.curation.converters.local_copy import Record
 from leopard.curation.converters.source import Converter, Reading
-from leopard.curation.imports import BadRecordError
 from leopard.schema.geometry import ImageSize
 from leopard.schema.samples import NOT_ANSWERABLE, Evidence, QuestionAnswer
 
@@ -37,13 +36,9 @@ def drafts(record: Record, reading: Reading) -> Iterator[Draft]:
         f"combined/{image}.jpg", f"unique_uis/{image}.jpg", f"{image}.jpg", f"{image}.png"
     )
     size = picture_size(picture)
-    qa = []
-    for question in record["questions"]:
-        try:
-            qa.append(_question(question, size))
-        except BadRecordError as error:
-            reading.reject(str(error))
-    yield Draft(id=image, doc_id=image, pictures=(picture,), qa=tuple(qa), split=reading.split)
+    yield reading.about(
+        image, [picture], record["questions"], lambda question: _question(question, size)
+    )
 
 
 def _question(record: Record, size: ImageSize) -> QuestionAnswer:

@@ -5,27 +5,12 @@ Layout: folder `slidesgeneration` of the published set, see `published_set`.
 
 from __future__ import annotations
 
-from leopard.curation.converters.published_set import (
-    CITATION,
-    LICENCE,
-    TERMS,
-    WHERE,
-    drafts,
-    records_of,
-)
-from leopard.curation.converters.source import Converter
+from leopard.curation.converters.published_set import part_of_the_set
 
-CONVERTER = Converter(
-    name="slidesgeneration",
+CONVERTER = part_of_the_set(
+    "slidesgeneration",
+    folder="slidesgeneration",
     title="SlidesGeneration",
     domain="slide",
-    records=records_of("slidesgeneration"),
-    drafts=drafts,
-    licence=LICENCE,
-    terms=TERMS,
-    citation=CITATION,
-    where=f"{WHERE}, folder slidesgeneration.",
-    expects="slidesgeneration/*.parquet",
     paper_samples=3_000,
-    verified=False,
 )

@@ -6,14 +6,15 @@ Knows nothing of any single source.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
 
-from leopard.curation.converters.drafts import Draft
+from leopard.curation.converters.drafts import Draft, Picture
 from leopard.curation.converters.local_copy import LocalCopy, Record
+from leopard.curation.imports import BadRecordError
 from leopard.curation.randomness import stream
-from leopard.schema.samples import Domain, Split
+from leopard.schema.samples import Domain, QuestionAnswer, Split
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +33,38 @@ class Reading:
         """Count what is left out."""
         if count:
             self.rejects[reason] += count
+
+    def about(
+        self,
+        identity: str,
+        pictures: Sequence[Picture],
+        questions: Iterable[Record],
+        read: Callable[[Record], QuestionAnswer],
+        note: Mapping[str, str] | None = None,
+    ) -> Draft:
+        """Pictures with all questions about them; a bad one does not take the others with it.
+
+        Args:
+            identity: Name of the sample and of its document.
+            pictures: In order.
+            questions: As published.
+            read: What a question becomes; raises BadRecordError with a reason.
+            note: Goes with the sample.
+        """
+        found = []
+        for question in questions:
+            try:
+                found.append(read(question))
+            except BadRecordError as error:
+                self.reject(str(error))
+        return Draft(
+            id=identity,
+            doc_id=identity,
+            pictures=tuple(pictures),
+            qa=tuple(found),
+            split=self.split,
+            note=note or {},
+        )
 
     def stream(self, *parts: object) -> Random:
         """A random stream that hangs on the seed, the source and these names alone."""

@@ -12,7 +12,7 @@ from functools import partial
 from random import Random
 from typing import Any
 
-from leopard.curation.converters.drafts import Picture, drawn
+from leopard.curation.converters.drafts import Picture
 from leopard.curation.converters.fields import literal
 from leopard.curation.converters.splitting import Rows
 from leopard.curation.imports import BadRecordError
@@ -26,6 +26,7 @@ from leopard.documents.tables import (
     render_table,
 )
 from leopard.errors import DocumentError
+from leopard.schema.pixels import png_bytes
 
 MAX_ROWS = 20
 """Most body rows of one picture; the paper drops longer tables, we go on in another picture."""
@@ -83,7 +84,7 @@ def text_pictures(paragraphs: Sequence[str], style: TableStyle, name: str) -> tu
         pages = render_pages(list[str | Table](paragraphs), style=style)
     except DocumentError as error:
         raise BadRecordError("paragraphs cannot be drawn") from error
-    files = [drawn(page) for page in pages]
+    files = [png_bytes(page) for page in pages]
     return tuple(
         Picture(name=f"{name}_text{number}.png", load=partial(bytes, file))
         for number, file in enumerate(files, start=1)
@@ -92,7 +93,7 @@ def text_pictures(paragraphs: Sequence[str], style: TableStyle, name: str) -> tu
 
 def _draw_table(cells: Rows, style: TableStyle, title: str) -> bytes:
     try:
-        return drawn(render_table(cells, style=style, title=title))
+        return png_bytes(render_table(cells, style=style, title=title))
     except DocumentError as error:
         raise BadRecordError("a table cannot be drawn") from error
 

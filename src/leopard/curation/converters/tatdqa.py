@@ -53,23 +53,11 @@ def _question(record: Record) -> QuestionAnswer:
 
 
 def drafts(record: Record, reading: Reading) -> Iterator[Draft]:
-    """All questions about one document; a bad question does not take the others with it."""
+    """All questions about one document."""
     uid = text(record["doc"], "uid")
     pages = _pages(uid, reading)
-    qa = []
-    for question in record["questions"]:
-        try:
-            qa.append(_question(question))
-        except BadRecordError as error:
-            reading.reject(str(error))
-    yield Draft(
-        id=uid,
-        doc_id=uid,
-        pictures=pages,
-        qa=tuple(qa),
-        split=reading.split,
-        note={"report": str(record["doc"].get("source") or "")},
-    )
+    note = {"report": str(record["doc"].get("source") or "")}
+    yield reading.about(uid, pages, record["questions"], _question, note)
 
 
 CONVERTER = Converter(

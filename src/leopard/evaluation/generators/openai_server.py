@@ -7,7 +7,6 @@ httpx is imported on first use. Knows nothing of tasks or scores.
 from __future__ import annotations
 
 import base64
-import io
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from leopard.errors import ConfigError, GenerationError
 from leopard.schema.generation import Generation, GenerationRequest, Timings, Usage
 from leopard.schema.messages import ImagePart
+from leopard.schema.pixels import png_bytes
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -200,9 +200,7 @@ def _httpx() -> Any:
 
 
 def _data_uri(image: Image) -> str:
-    buffer = io.BytesIO()
-    image.save(buffer, format="PNG")
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+    return "data:image/png;base64," + base64.b64encode(png_bytes(image)).decode("ascii")
 
 
 def _json(response: Any) -> Any:

@@ -19,10 +19,9 @@ _PAGE = re.compile(r"(.+)_(\d+)$")
 
 
 def records(data: DataFolder) -> Iterator[Record]:
-    """Records of the annotation file; of the whole file, the validation split when it says so."""
+    """Records of the validation split; rows that name no split are all taken for it."""
     rows = data.json(data.find("*DUDE*.json", "*.json"))["data"]
-    splits = {row.get("data_split") for row in rows}
-    yield from (row for row in rows if "val" not in splits or row.get("data_split") == "val")
+    yield from (row for row in rows if row.get("data_split") in (None, "val"))
 
 
 @lru_cache(maxsize=4)
@@ -52,7 +51,8 @@ def sample(record: Record, data: DataFolder) -> EvalSample:
     numbers = [number for number, _ in pages]
     if numbers != list(range(numbers[0], numbers[0] + len(numbers))):
         raise EvaluationError(f"document {doc} lacks pages: it has {numbers}")
-    kind = str(record.get("answer_type") or "extractive").replace("_", "-")
+    # The demonstration file of the official scorer writes "not answerable".
+    kind = re.sub(r"[_ ]", "-", str(record.get("answer_type") or "extractive"))
     return EvalSample(
         id=str(record["questionId"]),
         doc_id=doc,
@@ -87,5 +87,5 @@ TASK = Task(
         "Get annotations and page images from zenodo.org (DUDE) or huggingface.co/datasets/"
         "jordyvl/DUDE_loader; annotations CC BY 4.0, documents under their own licences."
     ),
-    expects="an annotation JSON with `data`, and <docId>_<page>.jpg files",
+    expects="2023-03-23_DUDE_gt_test_PUBLIC.json and images/val/<docId>_<page>.jpg",
 )

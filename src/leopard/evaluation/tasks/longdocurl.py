@@ -21,7 +21,10 @@ def records(data: DataFolder) -> Iterator[Record]:
 
 
 def sample(record: Record, data: DataFolder) -> EvalSample:
-    """The window `start_end_idx` of the document, both ends shown; evidence pages as printed."""
+    """The window `start_end_idx` of the document, both ends shown.
+
+    Pages count from 1, as evidence pages do; the numbers in file names count from 0.
+    """
     start, end = (int(value) for value in record["start_end_idx"])
     paths = [str(path) for path in record["images"]]
     if len(paths) != end - start + 1:

@@ -19,7 +19,7 @@ _NUMBER = re.compile(r"-?\d+(?:,\d{3})*(?:\.\d+)?")
 
 def records(data: DataFolder) -> Iterator[Record]:
     """Rows of testmini."""
-    yield from data.parquet("testmini-*.parquet", "*.parquet")
+    yield from data.parquet("testmini-*.parquet", "testmini.parquet")
 
 
 def sample(record: Record, data: DataFolder) -> EvalSample:

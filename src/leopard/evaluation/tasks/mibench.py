@@ -11,6 +11,7 @@ from leopard.evaluation.data import DataFolder, Record
 from leopard.evaluation.samples import LETTERS, EvalSample
 from leopard.evaluation.scorers import by_type, choice, exact, leopard_accuracy, options_text
 from leopard.evaluation.task import Scored, Task, by_source, value_of
+from leopard.processor.prompt import IMAGE_TAG
 
 
 def _options(record: Record) -> list[str]:
@@ -26,6 +27,19 @@ def _gold_index(answer: Any, options: Sequence[str]) -> int:
     if len(letter) == 1 and letter in LETTERS[: len(options)]:
         return LETTERS.index(letter)
     raise EvaluationError(f"answer {answer!r} is none of the options {list(options)}")
+
+
+def _shots(context: Any) -> str:
+    """Demonstrations that stand before the question, one to a line.
+
+    Raises:
+        EvaluationError: If they are neither a text nor a list of texts; a question without its
+            demonstrations is another question.
+    """
+    parts = [context] if isinstance(context, str) else context or []
+    if not isinstance(parts, list) or not all(isinstance(part, str) for part in parts):
+        raise EvaluationError("context is neither a text nor a list of texts")
+    return "".join(f"{part.rstrip()}\n" for part in parts if part.strip())
 
 
 def records(data: DataFolder) -> Iterator[Record]:
@@ -46,7 +60,11 @@ def sample(record: Record, data: DataFolder) -> EvalSample:
     if not paths:
         raise EvaluationError("the record names no image")
     options, shift = _options(record), record["_shift"]
-    question, answers = str(record["question"]), (str(record["answer"]),)
+    question = _shots(record.get("context")) + str(record["question"])
+    answers = (str(record["answer"]),)
+    # Demonstrations bring their own pictures: every tag must have one, and every picture a tag.
+    if IMAGE_TAG in question and question.count(IMAGE_TAG) != len(paths):
+        raise EvaluationError(f"{question.count(IMAGE_TAG)} image tags but {len(paths)} images")
     if options:
         gold = _gold_index(record["answer"], options)
         options = options[shift:] + options[:shift]
@@ -87,5 +105,5 @@ TASK = Task(
         "Get it from huggingface.co/datasets/StarBottle/MIBench (CC BY 4.0). No scorer is "
         "published; a choice counts when it is right in every rotation of its options."
     ),
-    expects="JSON files of records with images, question, options and answer, and the images",
+    expects="JSON files of records with image, question, options, answer and context, and image/*",
 )

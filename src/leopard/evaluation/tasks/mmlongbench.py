@@ -22,7 +22,7 @@ def records(data: DataFolder) -> Iterator[Record]:
     if data.matching("samples.json"):
         rows: Iterator[Record] = iter(data.json(data.find("samples.json")))
     else:
-        rows = data.parquet("train-*.parquet", "*.parquet")
+        rows = data.parquet("train-*.parquet", "train.parquet")
     for index, row in enumerate(rows):
         yield {**row, "_index": index, "_source": row.get("doc_type") or "all"}
 

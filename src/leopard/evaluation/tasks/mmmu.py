@@ -15,6 +15,7 @@ from leopard.evaluation.metrics import mmmu
 from leopard.evaluation.samples import LETTERS, EvalSample
 from leopard.evaluation.scorers import by_type, choice, leopard_accuracy, options_text
 from leopard.evaluation.task import Outcome, Task
+from leopard.processor.prompt import IMAGE_TAG
 
 _REFERENCE = re.compile(r"<image (\d+)>")
 
@@ -78,7 +79,7 @@ def _tagged(text: str, numbers: list[str]) -> str:
         if found[1] in seen:
             return f"image {numbers.index(found[1]) + 1}"
         seen.add(found[1])
-        return "<image>"
+        return IMAGE_TAG
 
     return _REFERENCE.sub(tag, text)
 

@@ -14,8 +14,8 @@ from leopard.evaluation.task import Outcome, Task
 
 
 def records(data: DataFolder) -> Iterator[Record]:
-    """Records of the split file."""
-    yield from data.json(data.find("val.json", "test.json", "train.json"))["data"]
+    """Records of the validation file (the test file has no answers)."""
+    yield from data.json(data.find("val.json"))["data"]
 
 
 def sample(record: Record, data: DataFolder) -> EvalSample:

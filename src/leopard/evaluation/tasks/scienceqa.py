@@ -15,7 +15,7 @@ from leopard.evaluation.task import Outcome, Task
 
 def records(data: DataFolder) -> Iterator[Record]:
     """Rows of the test split that have an image (2,017 of 4,241)."""
-    for index, row in enumerate(data.parquet("test-*.parquet", "*.parquet")):
+    for index, row in enumerate(data.parquet("test-*.parquet", "test.parquet")):
         if row.get("image"):
             yield {**row, "_index": index, "_source": row.get("subject") or "all"}
 

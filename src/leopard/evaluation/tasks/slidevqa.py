@@ -9,9 +9,9 @@ from pathlib import PurePosixPath
 
 from leopard.errors import EvaluationError
 from leopard.evaluation.answers import Answer
-from leopard.evaluation.data import IMAGE_SUFFIXES, DataFolder, Record
+from leopard.evaluation.data import IMAGE_SUFFIXES, DataFolder, Record, embedded_image
 from leopard.evaluation.metrics import slides
-from leopard.evaluation.samples import EvalSample
+from leopard.evaluation.samples import EvalSample, ImageSource
 from leopard.evaluation.scorers import leopard_open
 from leopard.evaluation.task import Outcome, Task
 
@@ -20,8 +20,11 @@ _SLIDE = re.compile(r"-(\d+)-\d+$")
 
 
 def records(data: DataFolder) -> Iterator[Record]:
-    """Records of the test annotation."""
-    yield from data.jsonl(data.find("annotations/qa/test.jsonl", "test.jsonl", "dev.jsonl"))
+    """Records of the test annotation, or rows of the parquet files of the hub."""
+    if data.matching("test-*.parquet"):
+        yield from data.parquet("test-*.parquet")
+    else:
+        yield from data.jsonl(data.find("annotations/qa/test.jsonl", "test.jsonl"))
 
 
 @lru_cache(maxsize=4)
@@ -35,18 +38,31 @@ def _decks(data: DataFolder) -> dict[str, list[tuple[int, str]]]:
     return {deck: sorted(slides_of) for deck, slides_of in decks.items()}
 
 
+def _slides(record: Record, data: DataFolder) -> tuple[ImageSource, ...]:
+    """Slides 1 to 20: columns of the row, or files by the number in their name."""
+    deck = str(record["deck_name"])
+    columns = {number: record.get(f"page_{number}") for number in range(1, NUM_SLIDES + 1)}
+    if "page_1" in record:
+        found = [(number, value) for number, value in columns.items() if value]
+    else:
+        found = _decks(data).get(deck, [])
+    if [number for number, _ in found] != list(columns):
+        raise EvaluationError(f"deck {deck} has {len(found)} slide images; {NUM_SLIDES} are needed")
+    if "page_1" in record:
+        return tuple(embedded_image(value, f"{deck}, slide {n}") for n, value in found)
+    return tuple(data.image(name) for _, name in found)
+
+
 def sample(record: Record, data: DataFolder) -> EvalSample:
     """Slides by their number; a deck without exactly slides 1 to 20 cannot be asked."""
     deck = str(record["deck_name"])
-    found = _decks(data).get(deck, [])
-    if [number for number, _ in found] != list(range(1, NUM_SLIDES + 1)):
-        raise EvaluationError(f"deck {deck} has {len(found)} slide images; {NUM_SLIDES} are needed")
+    images = _slides(record, data)
     evidence = tuple(int(page) - 1 for page in record.get("evidence_pages") or ())
     return EvalSample(
         id=str(record["qa_id"]),
         doc_id=deck,
         question=record["question"],
-        images=tuple(data.image(name) for _, name in found),
+        images=images,
         answers=(str(record["answer"]),),
         answer_type=str(record.get("answer_type") or "text"),
         source=str(record.get("reasoning_type") or "all"),
@@ -79,8 +95,12 @@ TASK = Task(
         "leopard": leopard_open,
     },
     where=(
-        "Get annotations and the slide downloader from github.com/nttmdlab-nlp/SlideVQA; its "
-        "licence allows evaluation only, slides belong to their authors."
+        "Get it from huggingface.co/datasets/NTT-hil-insight/SlideVQA, or annotations and the "
+        "slide downloader from github.com/nttmdlab-nlp/SlideVQA; its licence allows evaluation "
+        "only, slides belong to their authors."
     ),
-    expects="annotations/qa/test.jsonl and images/<split>/<deck>/...-<number>-1024.jpg",
+    expects=(
+        "data/test-*.parquet, or annotations/qa/test.jsonl and "
+        "images/<split>/<deck>/...-<number>-1024.jpg"
+    ),
 )

@@ -20,7 +20,7 @@ _SCALE = re.compile(r"\s*\b(thousand|million|billion|percent)s?\.?$", re.IGNOREC
 
 def records(data: DataFolder) -> Iterator[Record]:
     """Every question with its context; a `samples.jsonl` beside them picks questions by id."""
-    name = data.find("tatqa_dataset_dev.json", "*dev*.json", "contexts.json", "*.json")
+    name = data.find("tatqa_dataset_dev.json", "*dev*.json", "contexts.json")
     chosen = {row["id"] for file in data.matching("samples.jsonl") for row in data.jsonl(file)}
     for context in data.json(name):
         drawn: list[Any] = []
