@@ -116,3 +116,15 @@ def test_the_real_command_answers(files, tiny_model_folder):
     assert done.stdout.strip()
     assert "Traceback" not in done.stderr
     assert "Warning" not in done.stderr
+
+
+def test_options_of_a_batch_are_refused_without_one(ask, files):
+    for option in (("--out", "a.jsonl"), ("--part", "1/2"), ("--server", "http://host/v1")):
+        assert f"{option[0]} goes with --batch only" in ask(*files, "What?", *option).stderr
+
+
+def test_a_limit_can_be_raised(ask, files):
+    refused = ask(*files, "What?", "--max-pages", "1", "-q")
+    assert "--max-pages" in refused.stderr
+    assert refused.exit_code == 2
+    assert ask(*files, "What?", "--max-pages", "2", "-q").exit_code == 0

@@ -113,3 +113,47 @@ def test_settings_of_a_model_count(run, tiny_model_folder):
     record = json.loads(run("--size", "90x90", "--model", tiny_model_folder, "--json").stdout)
     assert record["crop_size"] == 56
     assert record["max_crops"] == 12
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG"])
+def test_a_picture_that_is_cut_short_is_a_bad_file(run, page_file, tmp_path, kind):
+    whole = tmp_path / f"whole.{kind.lower()}"
+    PIL.Image.effect_noise((400, 300), 60).convert("RGB").save(whole, kind)
+    torn = tmp_path / f"torn.{kind.lower()}"
+    torn.write_bytes(whole.read_bytes()[:2000])
+    result = run(page_file, whole, torn, "--json")
+    assert result.exit_code == 2
+    record = json.loads(result.stdout)
+    assert [page["label"] for page in record["pages"]] == [str(page_file), str(whole)]
+    (failure,) = record["failures"]
+    assert f"{torn}: the image is damaged or cut short" in failure
+    assert failure in result.stderr
+    alone = run(torn)
+    assert alone.exit_code != 0
+    assert alone.stdout == ""
+
+
+def test_limits_are_named_and_can_be_raised(run, make_limited):
+    files, option, value = make_limited
+    refused = run(*files, option, value[0])
+    assert option in refused.stderr
+    assert run(*files, option, value[1]).exit_code == 0
+
+
+@pytest.fixture(params=["--max-pages", "--max-megapixels", "--max-megabytes"])
+def make_limited(request, tmp_path):
+    """Files, and for one option a value that is too small and one that will do."""
+    paths = [tmp_path / f"{number}.bmp" for number in range(3)]
+    for path in paths:
+        PIL.Image.new("RGB", (1000, 500)).save(path)
+    values = {
+        "--max-pages": ("2", "3"),
+        "--max-megapixels": ("0.4", "0.5"),
+        "--max-megabytes": ("1", "1.5"),
+    }
+    files = paths if request.param == "--max-pages" else paths[:1]
+    return files, request.param, values[request.param]
+
+
+def test_a_limit_of_nothing_is_refused(run):
+    assert "max_seconds is 0" in run("--size", LETTER, "--max-seconds", "0").stderr

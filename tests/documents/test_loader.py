@@ -244,3 +244,23 @@ def test_importing_the_package_loads_no_heavy_library() -> None:
 
 def test_pdf_bytes_of_the_tests_are_what_they_seem() -> None:
     assert pdf_bytes(2).startswith(b"%PDF-")
+
+
+def test_pictures_can_be_proven_without_drawing_documents(make_pdf: Make, tmp_path: Path) -> None:
+    torn = tmp_path / "torn.png"
+    Image.effect_noise((300, 200), 50).convert("RGB").save(torn)
+    torn.write_bytes(torn.read_bytes()[:1000])
+    good = tmp_path / "good.png"
+    Image.new("RGB", (90, 60)).save(good)
+    sources = [torn, make_pdf("a.pdf", 2), good]
+    assert len(page_sizes(sources).pages) == 4
+    proven = page_sizes(sources, on_error="collect", prove=True)
+    assert [failure.source for failure in proven.failures] == [str(torn)]
+    loaded = load_pages(sources, on_error="collect")
+    assert proven.sizes == [page.size for page in loaded.pages]
+    with pytest.raises(DocumentError, match="damaged or cut short"):
+        page_sizes(sources, prove=True)
+    with iter_pages(sources, on_error="collect") as stream:
+        stream.prove()
+        assert [page.size for page in stream] == proven.sizes
+        assert len(stream.failures) == 1

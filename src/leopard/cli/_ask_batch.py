@@ -16,7 +16,7 @@ from leopard.errors import ConfigError, LeopardError
 from leopard.schema.generation import GenerationRequest, Progress
 
 if TYPE_CHECKING:
-    from leopard.documents import LoadOptions
+    from leopard.documents import Limits, LoadOptions
     from leopard.inference.questions import Answerer, BatchCounts, Question
     from leopard.schema.generation import Generator, SamplingOptions
     from leopard.schema.pages import Page
@@ -38,6 +38,8 @@ class BatchChoice:
     model: ModelChoice
     sampling: SamplingOptions
     instruction: str
+    limits: Limits
+    """What the files of one question may cost."""
     quiet: bool
 
 
@@ -90,7 +92,7 @@ def _local(choice: BatchChoice) -> Answerer:
     return Answerer(
         name=served.generator.name,
         batch=served.generator.open_batch(),
-        load=_Loader(choice.questions.parent, served.load_options),
+        load=_Loader(choice, served.load_options),
     )
 
 
@@ -114,7 +116,7 @@ def _remote(choice: BatchChoice) -> Answerer:
     return Answerer(
         name=generator.fingerprint,
         batch=RemoteBatch(generator, choice.model.batch_size),
-        load=_Loader(choice.questions.parent, LoadOptions()),
+        load=_Loader(choice, LoadOptions()),
         is_remote=True,
     )
 
@@ -123,13 +125,13 @@ class _Loader:
     """Reads the pages of questions, those of the last files once.
 
     Args:
-        folder: Where paths count from.
+        choice: Names the file that paths count from, and the limits.
         options: How pages are drawn.
     """
 
-    def __init__(self, folder: Path, options: LoadOptions) -> None:
-        self._folder = folder
-        self._options = options
+    def __init__(self, choice: BatchChoice, options: LoadOptions) -> None:
+        self._folder = choice.questions.parent
+        self._options = replace(options, limits=choice.limits)
         self._last: tuple[Any, Sequence[Page]] = (None, ())
 
     def __call__(self, question: Question) -> Sequence[Page]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from leopard.cli import _options as options
 from leopard.cli._ask_batch import BatchChoice, ask_batch
 from leopard.cli._served import ModelChoice
 from leopard.errors import ConfigError, DocumentError, LeopardError
@@ -18,6 +19,7 @@ from leopard.errors import ConfigError, DocumentError, LeopardError
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from leopard.documents import Limits
     from leopard.inference.leopard import Answer, Leopard
     from leopard.schema.generation import SamplingOptions
     from leopard.schema.pages import Page
@@ -46,35 +48,24 @@ def ask(
             metavar='FILE... "QUESTION"', help="Files, folders or globs; question last."
         ),
     ] = None,
-    model: Annotated[
-        str | None,
-        typer.Option(help="Model folder, hub name or shipped model. Default: the shipped one."),
-    ] = None,
-    pages: Annotated[str, typer.Option(help="Pages of each document, such as 1-3,7.")] = "",
-    password: Annotated[str | None, typer.Option(help="Password of encrypted PDF files.")] = None,
-    policy: Annotated[
-        str | None, typer.Option(help="How the tile budget is shared: published or fill.")
-    ] = None,
-    max_crops: Annotated[
-        int | None, typer.Option(min=1, help="Most crops, thumbnails and tiles.")
-    ] = None,
-    on_too_many: Annotated[
-        str | None, typer.Option(help="With more pages than crops: error, first or uniform.")
-    ] = None,
-    max_new_tokens: Annotated[int, typer.Option(help="Most tokens of the answer.")] = 128,
+    model: options.Model = None,
+    pages: options.Pages = "",
+    password: options.Password = None,
+    policy: options.Policy = None,
+    max_crops: options.MaxCrops = None,
+    on_too_many: options.OnTooMany = None,
+    max_new_tokens: options.MaxNewTokens = 128,
     temperature: Annotated[float, typer.Option(help="0 is greedy; above 0 samples.")] = 0.0,
     top_p: Annotated[float, typer.Option(help="Sample from the likeliest tokens only.")] = 1.0,
     seed: Annotated[int, typer.Option(help="Seed of the sampling.")] = 0,
     instruction: Annotated[
         str, typer.Option(help="Instruction after the question: none, direct or cot.")
     ] = "none",
-    device: Annotated[str | None, typer.Option(help="cpu, cuda or mps.")] = None,
+    device: options.Device = None,
     dtype: Annotated[
         str | None, typer.Option(help="float32, bfloat16 or float16. Default: what suits.")
     ] = None,
-    weights: Annotated[
-        str | None, typer.Option(help="int8 or int4: quantised weights on a CPU.")
-    ] = None,
+    weights: options.Weights = None,
     index: Annotated[
         Path | None,
         typer.Option(help="Folder of `leopard index`. Default: LEOPARD_INDEX or the user's cache."),
@@ -98,8 +89,12 @@ def ask(
     batch_size: Annotated[
         int, typer.Option(min=1, help="With --batch: most questions asked at once.")
     ] = 8,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Answer and errors only.")] = False,
+    max_pages: options.MaxPages = None,
+    max_megapixels: options.MaxMegapixels = None,
+    max_megabytes: options.MaxMegabytes = None,
+    max_seconds: options.MaxSeconds = None,
+    as_json: options.AsJson = False,
+    quiet: options.Quiet = False,
 ) -> None:
     """Answer a question about documents and images. The answer streams to stdout."""
     from leopard.schema.generation import SamplingOptions
@@ -107,7 +102,8 @@ def ask(
     sampling = SamplingOptions(
         max_new_tokens=max_new_tokens, temperature=temperature, top_p=top_p, seed=seed
     )
-    settings = {"policy": policy, "max_crops": max_crops, "on_too_many_images": on_too_many}
+    settings = options.processor_settings(policy, max_crops, on_too_many)
+    limits = options.limits(max_pages, max_megapixels, max_megabytes, max_seconds)
     if batch is not None:
         if words:
             raise ConfigError(f"{words[0]}: with --batch, files and questions stand in {batch}")
@@ -129,15 +125,17 @@ def ask(
                 ),
                 sampling=sampling,
                 instruction=instruction,
+                limits=limits,
                 quiet=quiet,
             )
         )
         return
+    _refuse_without_batch(out=out, part=part != "1/1", engine=engine != "torch", server=server)
     files, question = _split(words or [])
     console = _console(quiet)
     with _status(console, "Loading the model"):
         leopard = _load(model, (device, dtype, weights), index, settings)
-    read = _read_pages(leopard, files, (pages, password), console)
+    read = _read_pages(leopard, files, (pages, password, limits), console)
     if not read.pages:
         # One line for each file that gave nothing.
         raise LeopardError("\nleopard: ".join(map(str, read.failures)) or "no page found")
@@ -194,12 +192,16 @@ def _load(
 
 
 def _read_pages(
-    leopard: Leopard, files: list[str], reading: tuple[str, str | None], console: Console
+    leopard: Leopard,
+    files: list[str],
+    reading: tuple[str, str | None, Limits],
+    console: Console,
 ) -> _Read:
     from leopard.documents import iter_pages
 
-    options = leopard.load_options(pages=reading[0], password=reading[1])
-    with iter_pages(files, options=options, on_error="collect") as stream:
+    pages, password, limits = reading
+    how = leopard.load_options(pages=pages, password=password, limits=limits)
+    with iter_pages(files, options=how, on_error="collect") as stream:
         found = list(_tracked(stream, len(stream), console))
     return _Read(found, stream.failures, dict(stream.skipped))
 
@@ -299,4 +301,12 @@ def _refuse_with_batch(**options: object) -> None:
         raise ConfigError(
             f"--{given[0]} does not go with --batch; pages stand in each line of the questions, "
             "and answers are JSON lines as they are"
+        )
+
+
+def _refuse_without_batch(**options: object) -> None:
+    given = [name for name, value in options.items() if value]
+    if given:
+        raise ConfigError(
+            f"--{given[0]} goes with --batch only; give a file of questions or leave it out"
         )

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from leopard.cli import _options as options
 from leopard.cli.evaluate_parts import BASELINES, Choice, make_subject
 from leopard.cli.evaluate_suite import suite
 from leopard.errors import ConfigError
@@ -43,20 +44,14 @@ def run(
     task: Annotated[str, typer.Argument(help="Task; see `leopard evaluate list`.")],
     data: Annotated[Path, typer.Argument(help="Your copy of the data: a folder or a zip.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the run.")],
-    model: Annotated[
-        str | None, typer.Option("--model", "-m", help="Folder or name; default: the shipped one.")
-    ] = None,
-    policy: Annotated[str | None, typer.Option(help="published or fill.")] = None,
-    max_crops: Annotated[int | None, typer.Option(min=1, help="Most crops.")] = None,
+    model: options.Model = None,
+    policy: options.Policy = None,
+    max_crops: options.MaxCrops = None,
     max_tiles: Annotated[
         int | None, typer.Option(min=1, help="Most tiles of a page; 1 leaves thumbnails only.")
     ] = None,
-    on_too_many: Annotated[
-        str | None, typer.Option(help="With more images than crops: error, first or uniform.")
-    ] = None,
-    server: Annotated[
-        str | None, typer.Option(help="OpenAI-compatible server, such as http://host:8000/v1.")
-    ] = None,
+    on_too_many: options.OnTooMany = None,
+    server: options.Server = None,
     server_model: Annotated[str | None, typer.Option(help="Name of the server's model.")] = None,
     api_key_env: Annotated[
         str, typer.Option(help="Environment variable that holds the server's key.")
@@ -82,8 +77,8 @@ def run(
     ask_pages: Annotated[
         bool, typer.Option("--ask-pages", help="Ask for the evidence pages too.")
     ] = False,
-    max_new_tokens: Annotated[int, typer.Option(min=1)] = 128,
-    batch_size: Annotated[int, typer.Option(min=1)] = 8,
+    max_new_tokens: options.MaxNewTokens = 128,
+    batch_size: options.BatchSize = 8,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many.")] = None,
     rank: Annotated[int, typer.Option(help="Number of this worker, from 0.")] = 0,
     world: Annotated[int, typer.Option(help="Number of workers that share the samples.")] = 1,
@@ -100,7 +95,7 @@ def run(
         float, typer.Option(min=0, help="With --executor ray: GPUs of each worker.")
     ] = 0,
     cache: Annotated[Path | None, typer.Option(help="Folder of answers to use again.")] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
+    quiet: options.Quiet = False,
 ) -> None:
     """Score a model on a task. A run that was interrupted goes on with the same command.
 

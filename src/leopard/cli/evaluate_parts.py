@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from leopard.cli._options import processor_settings
 from leopard.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -114,10 +115,8 @@ def _local(choice: Choice) -> tuple[Generator, Encoding | None, str]:
     from leopard.inference.loading import load_generator, resolve_model
 
     settings = {
-        "policy": choice.policy,
-        "max_crops": choice.max_crops,
+        **processor_settings(choice.policy, choice.max_crops, choice.on_too_many),
         "max_tiles_per_image": choice.max_tiles,
-        "on_too_many_images": choice.on_too_many,
     }
     generator = load_generator(
         choice.model,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from leopard.cli import _options as options
 from leopard.errors import LeopardError
 
 if TYPE_CHECKING:
@@ -29,28 +30,23 @@ def index(
         list[str],
         typer.Argument(metavar="FILE...", help="Documents that are asked about together."),
     ],
-    model: Annotated[
-        str | None,
-        typer.Option(help="Model folder, hub name or shipped model. Default: the shipped one."),
-    ] = None,
-    pages: Annotated[str, typer.Option(help="Pages of each document, such as 1-3,7.")] = "",
-    password: Annotated[str | None, typer.Option(help="Password of encrypted PDF files.")] = None,
-    policy: Annotated[
-        str | None, typer.Option(help="How the tile budget is shared: published or fill.")
-    ] = None,
-    max_crops: Annotated[
-        int | None, typer.Option(min=1, help="Most crops, thumbnails and tiles.")
-    ] = None,
-    on_too_many: Annotated[
-        str | None, typer.Option(help="With more pages than crops: error, first or uniform.")
-    ] = None,
+    model: options.Model = None,
+    pages: options.Pages = "",
+    password: options.Password = None,
+    policy: options.Policy = None,
+    max_crops: options.MaxCrops = None,
+    on_too_many: options.OnTooMany = None,
     folder: Annotated[
         Path | None,
         typer.Option("--index", help="Where to write. Default: LEOPARD_INDEX or the user's cache."),
     ] = None,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda or mps.")] = None,
-    weights: Annotated[str | None, typer.Option(help="int8 or int4, as for ask.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    device: options.Device = None,
+    weights: options.Weights = None,
+    max_pages: options.MaxPages = None,
+    max_megapixels: options.MaxMegapixels = None,
+    max_megabytes: options.MaxMegabytes = None,
+    max_seconds: options.MaxSeconds = None,
+    as_json: options.AsJson = False,
 ) -> None:
     """Read documents into an index on disk. `leopard ask` about the same files then starts at once.
 
@@ -65,13 +61,10 @@ def index(
         device=device,
         weights=weights,
         options=EngineOptions(index=folder or default_folder(), index_writes=True),
-        processor_settings={
-            "policy": policy,
-            "max_crops": max_crops,
-            "on_too_many_images": on_too_many,
-        },
+        processor_settings=options.processor_settings(policy, max_crops, on_too_many),
     )
-    loaded = leopard.load(files, pages=pages, password=password, collect_errors=True)
+    limits = options.limits(max_pages, max_megapixels, max_megabytes, max_seconds)
+    loaded = leopard.load(files, pages=pages, password=password, limits=limits, collect_errors=True)
     if not loaded.pages:
         raise LeopardError("\nleopard: ".join(map(str, loaded.failures)) or "no page found")
     record = _remember(leopard, loaded.pages)

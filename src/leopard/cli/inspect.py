@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from leopard.cli import _options as options
 from leopard.errors import ConfigError, DocumentError, LeopardError
 from leopard.schema.geometry import ImageSize
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+    from leopard.documents import Limits
     from leopard.processor.crops import CropPlan
     from leopard.processor.settings import ProcessorSettings
 
@@ -46,18 +48,11 @@ def inspect(
         list[str] | None,
         typer.Option("--size", help="Size instead of a file, such as 1700x2200; may be repeated."),
     ] = None,
-    policy: Annotated[
-        str | None, typer.Option(help="How the tile budget is shared: published or fill.")
-    ] = None,
-    max_crops: Annotated[
-        int | None, typer.Option(min=1, help="Most crops, thumbnails and tiles. Default: 50.")
-    ] = None,
-    pages: Annotated[str, typer.Option(help="Pages of each document, such as 1-3,7.")] = "",
-    password: Annotated[str | None, typer.Option(help="Password of encrypted PDF files.")] = None,
-    on_too_many: Annotated[
-        str | None,
-        typer.Option(help="With more pages than crops: error, first or uniform."),
-    ] = None,
+    policy: options.Policy = None,
+    max_crops: options.MaxCrops = None,
+    pages: options.Pages = "",
+    password: options.Password = None,
+    on_too_many: options.OnTooMany = None,
     model: Annotated[
         str | None,
         typer.Option(
@@ -72,12 +67,16 @@ def inspect(
     picture: Annotated[
         Path | None, typer.Option(help="Draw pages, thumbnails and tiles into this image file.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    max_pages: options.MaxPages = None,
+    max_megapixels: options.MaxMegapixels = None,
+    max_megabytes: options.MaxMegabytes = None,
+    max_seconds: options.MaxSeconds = None,
+    as_json: options.AsJson = False,
 ) -> None:
     """Show how pages become crops: size, grid, tiles, visual tokens, share of the budget."""
-    changes = {"policy": policy, "max_crops": max_crops, "on_too_many_images": on_too_many}
-    settings = _settings(model, changes)
-    found = _find_pages(files or [], size or [], (pages, password), settings, picture)
+    settings = _settings(model, options.processor_settings(policy, max_crops, on_too_many))
+    limits = options.limits(max_pages, max_megapixels, max_megabytes, max_seconds)
+    found = _find_pages(files or [], size or [], (pages, password, limits), settings, picture)
     found = _choose(found, settings)
     plan = _plan(found, settings)
     memory = None if model is None else _memory(model, dtype, plan)
@@ -114,7 +113,7 @@ def _settings(model: str | None, changes: dict[str, Any]) -> ProcessorSettings:
 def _find_pages(
     files: list[str],
     sizes: list[str],
-    reading: tuple[str, str | None],
+    reading: tuple[str, str | None, Limits],
     settings: ProcessorSettings,
     picture: Path | None,
 ) -> _Pages:
@@ -126,20 +125,21 @@ def _find_pages(
         return _Pages(labels=labels, sizes=parsed, images=None, failures=[], skipped={}, dropped=[])
     from leopard.documents import LoadOptions, load_pages, page_sizes
 
-    options = LoadOptions(
+    how = LoadOptions(
         pages=reading[0],
         password=reading[1],
+        limits=reading[2],
         max_crops=settings.max_crops,
         max_tiles_per_page=settings.max_tiles_per_image,
         crop_size=settings.crop_size,
     )
     images: list[Image] | None = None
     if picture is None:
-        measured = page_sizes(files, options=options, on_error="collect")
+        measured = page_sizes(files, options=how, on_error="collect", prove=True)
         labels, page_px = [page.label for page in measured.pages], measured.sizes
         failures, skipped = measured.failures, measured.skipped
     else:
-        loaded = load_pages(files, options=options, on_error="collect")
+        loaded = load_pages(files, options=how, on_error="collect")
         labels, page_px = [p.label for p in loaded.pages], [p.size for p in loaded.pages]
         images = [page.image for page in loaded.pages]
         failures, skipped = loaded.failures, loaded.skipped

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from leopard.cli import _options as options
 from leopard.cli._served import ModelChoice, served_model
 from leopard.errors import ConfigError
 
@@ -68,17 +69,11 @@ def serve(
         list[str] | None,
         typer.Option("--set", help="One setting, such as max_queue=10; may be repeated."),
     ] = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="Most requests answered at once.")] = 8,
-    policy: Annotated[
-        str | None, typer.Option(help="How the tile budget is shared: published or fill.")
-    ] = None,
-    max_crops: Annotated[
-        int | None, typer.Option(min=1, help="Most crops, thumbnails and tiles.")
-    ] = None,
-    on_too_many: Annotated[
-        str | None, typer.Option(help="With more pages than crops: error, first or uniform.")
-    ] = None,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda or mps.")] = None,
+    batch_size: options.BatchSize = 8,
+    policy: options.Policy = None,
+    max_crops: options.MaxCrops = None,
+    on_too_many: options.OnTooMany = None,
+    device: options.Device = None,
     engine: Annotated[
         str, typer.Option(help="What runs the model: torch or vllm (see docs/vllm.md).")
     ] = "torch",
@@ -114,11 +109,7 @@ def serve(
             device=device,
             batch_size=batch_size,
             tensor_parallel=tensor_parallel,
-            processor={
-                "policy": policy,
-                "max_crops": max_crops,
-                "on_too_many_images": on_too_many,
-            },
+            processor=options.processor_settings(policy, max_crops, on_too_many),
         )
     )
     name = served.generator.name

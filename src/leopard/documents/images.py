@@ -42,7 +42,7 @@ _DECODER_ERRORS = (
     struct.error,
     zlib.error,
 )
-_SCALE_DOWN = "scale the image down or raise max_pixels"
+_SCALE_DOWN = "scale the image down or raise max_pixels (--max-megapixels)"
 
 
 class ImageDocument:

@@ -42,7 +42,7 @@ class Limits:
             raise DocumentLimitError(
                 f"the file has {num_bytes:,} bytes and the limit is {self.max_bytes:,}",
                 source=source,
-                remedy="split it or raise max_bytes",
+                remedy="split it or raise max_bytes (--max-megabytes)",
             )
 
     def check_pixels(self, size: ImageSize, *, source: str, page: int, remedy: str) -> None:
@@ -95,7 +95,7 @@ class Stopwatch:
         return DocumentLimitError(
             f"it took more than the limit of {self._limit_s:g} seconds",
             source=self._source,
-            remedy="read fewer pages at a time or raise max_seconds",
+            remedy="read fewer pages at a time or raise max_seconds (--max-seconds)",
         )
 
     @contextmanager

@@ -118,6 +118,23 @@ class PageStream:
         """Pages planned, drawn or not; damaged ones among them will be missing."""
         return len(self.infos)
 
+    def prove(self) -> None:
+        """Decode the pages that are pictures, one by one; what cannot be read leaves `infos`.
+
+        Pages of documents are left alone: drawing them is dear, and their damage is mended or
+        found when they are measured.
+        """
+        infos = iter(self.infos)
+        self.infos = []
+        for opened in self._documents:
+            ours = [(next(infos), place) for place in opened.pages]
+            pictures = [info for info, (_, extent) in ours if not extent.is_vector]
+            good = {page.number for page in self._draw(opened, pictures)}
+            opened.document.close()
+            kept = [one for one in ours if one[1][1].is_vector or one[0].number in good]
+            opened.pages = [place for _, place in kept]
+            self.infos += [info for info, _ in kept]
+
     def close(self) -> None:
         """Close all files and remove all temporary ones."""
         for opened in self._documents:
@@ -211,7 +228,7 @@ def _check_num_pages(wanted: int, so_far: int, document: Document, options: Load
     raise DocumentLimitError(
         f"it gives {wanted} pages{before} and the limit is {limit} in all",
         source=document.source,
-        remedy=f"choose pages, for example 1-{limit}, or raise max_pages",
+        remedy=f"choose pages, for example 1-{limit}, or raise max_pages (--max-pages)",
     )
 
 
@@ -291,8 +308,9 @@ def page_sizes(
     *,
     options: LoadOptions = _DEFAULT,
     on_error: OnError = "raise",
+    prove: bool = False,
 ) -> PageSizes:
-    """Sizes that `load_pages` would give, without drawing or decoding a page.
+    """Sizes that `load_pages` would give, without drawing a page.
 
     Office files and web pages are converted for it; their sizes are not known before.
 
@@ -300,11 +318,15 @@ def page_sizes(
         sources: As in `load_pages`.
         options: As in `load_pages`.
         on_error: As in `load_pages`.
+        prove: Whether pictures are decoded, so that one that is cut short is an error here as it
+            is in `load_pages`; otherwise their headers are believed.
 
     Raises:
         DocumentError: At the first bad source, if `on_error` is "raise".
     """
     with iter_pages(sources, options=options, on_error=on_error) as stream:
+        if prove:
+            stream.prove()
         return PageSizes(stream.infos, stream.failures, dict(stream.skipped))
 
 

@@ -75,7 +75,10 @@ class PDFDocument:
     def render(self, number: int, size: ImageSize) -> PIL.Image.Image:
         """Draw a page with its annotations and filled-in form fields on white."""
         self._limits.check_pixels(
-            size, source=self.source, page=number, remedy="lower target_dpi or raise max_pixels"
+            size,
+            source=self.source,
+            page=number,
+            remedy="lower target_dpi or raise max_pixels (--max-megapixels)",
         )
         with self._opened() as pdf:
             try:

@@ -112,7 +112,7 @@ def _print(
         raise DocumentLimitError(
             f"it loads more than the limit of {target.limits.max_bytes:,} bytes",
             source=source,
-            remedy="save the page as PDF or raise max_bytes",
+            remedy="save the page as PDF or raise max_bytes (--max-megabytes)",
         )
     result = folder / "page.pdf"
     result.write_bytes(content)

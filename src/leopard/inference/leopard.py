@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from leopard.documents import LoadedPages, LoadOptions, load_pages
+from leopard.documents import Limits, LoadedPages, LoadOptions, load_pages
 from leopard.errors import LeopardError, PromptError
 from leopard.inference.engine import EngineOptions, LocalGenerator, Row, VisualMemo
 from leopard.inference.loading import LoadSettings, load_generator
@@ -162,9 +162,15 @@ class Leopard:
 
     # --- Pages -------------------------------------------------------------------------------
 
-    def load_options(self, *, pages: str | None = None, password: str | None = None) -> LoadOptions:
+    def load_options(
+        self,
+        *,
+        pages: str | None = None,
+        password: str | None = None,
+        limits: Limits | None = None,
+    ) -> LoadOptions:
         """How documents are drawn so that this model's crops are filled and no more."""
-        return page_options(self.processor, pages=pages, password=password)
+        return page_options(self.processor, pages=pages, password=password, limits=limits)
 
     def load(
         self,
@@ -172,6 +178,7 @@ class Leopard:
         *,
         pages: str | None = None,
         password: str | None = None,
+        limits: Limits | None = None,
         collect_errors: bool = False,
     ) -> LoadedPages:
         """Read files into pages as `ask` does.
@@ -180,6 +187,7 @@ class Leopard:
             files: A file, folder, glob, address, Pillow image or `Page`, or a list of these.
             pages: Pages of each document, such as `1-3,7`; all by default.
             password: For encrypted PDF files.
+            limits: What the files may cost; `leopard.documents.Limits()` by default.
             collect_errors: Whether to go on after a bad file and return the errors.
 
         Raises:
@@ -187,7 +195,7 @@ class Leopard:
         """
         sources = [files] if not isinstance(files, Sequence) or isinstance(files, str) else files
         loaded = LoadedPages([], [], {})
-        options = self.load_options(pages=pages, password=password)
+        options = self.load_options(pages=pages, password=password, limits=limits)
         mode: Any = "collect" if collect_errors else "raise"
         waiting: list[Any] = []
         for source in [*sources, None]:
@@ -244,14 +252,20 @@ class Leopard:
         return session.stream(question, sampling=sampling, instruction=instruction)
 
     def open(
-        self, files: Any, *, pages: str | None = None, password: str | None = None
+        self,
+        files: Any,
+        *,
+        pages: str | None = None,
+        password: str | None = None,
+        limits: Limits | None = None,
     ) -> DocumentSession:
         """Read files once for several questions; their pages are encoded once.
 
         Raises:
             DocumentError: If a file cannot be read.
         """
-        return self.open_pages(self.load(files, pages=pages, password=password).pages)
+        loaded = self.load(files, pages=pages, password=password, limits=limits)
+        return self.open_pages(loaded.pages)
 
     def open_pages(self, pages: Sequence[Page]) -> DocumentSession:
         """As `open`, with pages read before."""
@@ -364,7 +378,11 @@ class DocumentSession:
 
 
 def page_options(
-    processor: Any, *, pages: str | None = None, password: str | None = None
+    processor: Any,
+    *,
+    pages: str | None = None,
+    password: str | None = None,
+    limits: Limits | None = None,
 ) -> LoadOptions:
     """How documents are drawn so that crops are filled and no more; see `Leopard.load_options`.
 
@@ -372,8 +390,13 @@ def page_options(
         processor: Processor of either kind of model.
         pages: Pages of each document, such as `1-3,7`; all by default.
         password: For encrypted PDF files.
+        limits: What the documents may cost; the usual limits by default.
     """
-    common: dict[str, Any] = {"pages": pages or "", "password": password}
+    common: dict[str, Any] = {
+        "pages": pages or "",
+        "password": password,
+        "limits": limits or Limits(),
+    }
     if not isinstance(processor, LeopardProcessor):
         return LoadOptions(target_dpi=IDEFICS2_DPI, max_side_px=2 * IDEFICS2_SIDE, **common)
     settings = processor.settings
