@@ -73,7 +73,7 @@ def suite(
     }
     jobs = _jobs(settings, places, choices, work.resolve(), share)
     folders = _run_all(jobs, workers)
-    results = collect(settings, folders, left_out)
+    results = collect(settings, folders, left_out, share)
     for file in _write(settings, results, folders, places, out):
         typer.echo(str(file))
 
@@ -98,12 +98,13 @@ def _synthesise(entry: SetSettings, folder: Path, share: float) -> Path:
     from leopard.cli.curate_parts import settings_of, split_of
     from leopard.curation.plan import Plan, save_plan
     from leopard.curation.work import make_shard
+    from leopard.evaluation.suite.settings import part_of
 
     wanted = entry.synth
     assert wanted is not None
     plan = Plan(
         settings=settings_of(wanted.preset, None, wanted.change, wanted.seed),
-        num_samples=max(1, round(wanted.samples * share)),
+        num_samples=part_of(wanted.samples, share),
         shard_size=wanted.samples,
         split=split_of(wanted.split),
     )
@@ -138,6 +139,7 @@ def _jobs(
     share: float,
 ) -> list[_Job]:
     from leopard.evaluation.runner import RunSettings
+    from leopard.evaluation.suite.settings import part_of
 
     made = []
     for name, entry in suite.runs.items():
@@ -146,7 +148,7 @@ def _jobs(
         chosen = suite.sets[entry.data]
         limit = min((n for n in (entry.limit, chosen.limit) if n is not None), default=None)
         if limit is not None:
-            limit = max(1, round(limit * share))
+            limit = part_of(limit, share)
         made.append(
             _Job(
                 run=name,

@@ -30,7 +30,7 @@ def _span(row: dict[str, Any], sign: str = "") -> str:
 
 def sections(results: Results) -> list[Section]:
     """All tables, as the report shows them."""
-    made = [_figures(results), _comparisons(results), _runs(results)]
+    made = [_figures(results), _comparisons(results), _runs(results), _extras(results)]
     for run in results["runs"]:
         made += [_breakdown(run, by, groups) for by, groups in run["breakdowns"].items()]
     return [section for section in made if section.rows]
@@ -110,6 +110,17 @@ def _runs(results: Results) -> Section:
     return Section("All runs", head, rows, numeric=False)
 
 
+def _extras(results: Results) -> Section:
+    """Numbers of a whole run that are no mean over samples, such as F1."""
+    names = list(dict.fromkeys(name for run in results["runs"] for name in run["extras"]))
+    rows = [
+        TableRow([run["title"], run["model"], *(_percent(run["extras"].get(n)) for n in names)])
+        for run in results["runs"]
+        if run["extras"]
+    ]
+    return Section("Further numbers of runs", ["run", "model", *names], rows)
+
+
 def _breakdown(run: dict[str, Any], by: str, groups: Sequence[dict[str, Any]]) -> Section:
     names = list(groups[0]["scores"]) if groups else []
     rows = [
@@ -123,13 +134,34 @@ def _breakdown(run: dict[str, Any], by: str, groups: Sequence[dict[str, Any]]) -
 
 def notes(results: Results) -> list[str]:
     """What the numbers rest on."""
-    entries = results["sets"].values()
-    return [f"{entry['title']}: {entry['note']}" for entry in entries if entry["note"]]
+    said = []
+    for entry in results["sets"].values():
+        text = " ".join(filter(None, (entry["note"], _origin(entry["made"]))))
+        said += [f"{entry['title']}: {text}"] if text else []
+    return said
+
+
+def _origin(made: dict[str, Any] | None) -> str:
+    """How a set was made, with every setting that is not the preset's."""
+    if made is None:
+        return ""
+    text = (
+        f"Made by the preset `{made['preset']}`: {made['samples']} documents of the split "
+        f"`{made['split']}`, seed {made['seed']}"
+    )
+    changes = ", ".join(f"`{change}`" for change in made["change"])
+    return f"{text}, with {changes} in place of the preset's." if changes else f"{text}."
 
 
 def warnings(results: Results) -> list[str]:
     """What is missing."""
-    said = [
+    share = results["share"]
+    said = (
+        [f"A trial: {100 * share:g} % of each set that is made or limited was asked."]
+        if share < 1
+        else []
+    )
+    said += [
         f"{run['title']}: {run['samples']} of {run['expected']} questions are scored."
         for run in results["runs"]
         if run["samples"] < run["expected"]
@@ -172,6 +204,9 @@ def table(results: Results) -> str:
         for name, found in run["scores"].items():
             head = {"kind": "score", **base, "scorer": name, "samples": run["samples"]}
             writer.writerow({**head, **found})
+        for name, value in run["extras"].items():
+            head = {"kind": "run", **base, "scorer": name, "samples": run["samples"]}
+            writer.writerow({**head, "value": value})
         for by, groups in run["breakdowns"].items():
             for group in groups:
                 for name, value in group["scores"].items():

@@ -18,6 +18,8 @@ from leopard.evaluation.suite.settings import (
     Filter,
     RunEntry,
     SuiteSettings,
+    SynthSettings,
+    part_of,
 )
 
 PAPER_SCORER = "leopard"
@@ -35,7 +37,10 @@ def chosen(records: Sequence[Record], only: Filter) -> list[Record]:
 
 
 def collect(
-    suite: SuiteSettings, folders: Mapping[str, Path], left_out: Mapping[str, str]
+    suite: SuiteSettings,
+    folders: Mapping[str, Path],
+    left_out: Mapping[str, str],
+    share: float = 1.0,
 ) -> Results:
     """Count all runs up.
 
@@ -43,6 +48,7 @@ def collect(
         suite: The suite.
         folders: Folder of each run that was made, by its name.
         left_out: Why the other runs were not made.
+        share: Share of each set that was asked; below 1 it was a trial.
 
     Raises:
         EvaluationError: If a folder holds no run.
@@ -51,8 +57,14 @@ def collect(
     return {
         "title": suite.title,
         "about": suite.about,
+        "share": share,
         "sets": {
-            name: {"title": entry.title, "task": entry.task, "note": entry.note}
+            name: {
+                "title": entry.title,
+                "task": entry.task,
+                "note": entry.note,
+                "made": None if entry.synth is None else _origin(entry.synth, share),
+            }
             for name, entry in suite.sets.items()
         },
         "runs": [_run(name, suite, runs[name]) for name in suite.runs if name in runs],
@@ -64,6 +76,10 @@ def collect(
         ],
         "left_out": dict(left_out),
     }
+
+
+def _origin(synth: SynthSettings, share: float) -> dict[str, Any]:
+    return {**synth.model_dump(mode="json"), "samples": part_of(synth.samples, share)}
 
 
 def _numbers(found: Estimate) -> dict[str, float | None]:

@@ -17,6 +17,11 @@ Filter = dict[str, tuple[str, ...]]
 """Field of a record -> values that count; empty means every record."""
 
 
+def part_of(number: int, share: float) -> int:
+    """How much of a set a trial takes, at least one."""
+    return max(1, round(number * share))
+
+
 class SynthSettings(Settings):
     """A held-out set that is made before it is asked."""
 
