@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
-from leopard.errors import ConfigError
+from leopard.errors import ConfigError, LeopardError
 
 UnitT = TypeVar("UnitT")
 ResultT = TypeVar("ResultT")
@@ -24,7 +24,7 @@ class RayExecutor:
         gpus_per_unit: GPUs that a unit holds, also parts of one; Ray hides all others from it.
 
     Raises:
-        ConfigError: If Ray is not installed.
+        ConfigError: If Ray is not installed, cannot be reached or does not start.
     """
 
     def __init__(
@@ -45,12 +45,12 @@ class RayExecutor:
         self._options = {"num_cpus": 1, "num_gpus": gpus_per_unit, "max_retries": max_retries}
         if not ray.is_initialized():
             cpus = {} if address or workers is None else {"num_cpus": workers}
-            ray.init(address=address, log_to_driver=False, include_dashboard=False, **cpus)
+            _start(ray, address, cpus)
 
     def map(
         self, work: Callable[[UnitT], ResultT], units: Iterable[UnitT]
     ) -> Iterator[tuple[UnitT, ResultT]]:
-        """Units with their results, in order of completion. A failing unit raises."""
+        """Units with their results, in order of completion. A failing unit raises its own error."""
 
         def run(unit: UnitT) -> ResultT:  # Ray takes functions, not partial objects
             return work(unit)
@@ -60,4 +60,25 @@ class RayExecutor:
         while waiting:
             ready, _ = self._ray.wait([*waiting], num_returns=1)
             for reference in ready:
-                yield waiting.pop(reference), self._ray.get(reference)
+                yield waiting.pop(reference), self._result(reference)
+
+    def _result(self, reference: Any) -> Any:
+        try:
+            return self._ray.get(reference)
+        except self._ray.exceptions.RayTaskError as error:
+            # Ray's own text is the traceback of the worker; an error of the user is one line.
+            if isinstance(error.cause, LeopardError):
+                raise error.cause from None
+            raise
+
+
+def _start(ray: Any, address: str | None, cpus: dict[str, int]) -> None:
+    try:
+        ray.init(address=address, log_to_driver=False, include_dashboard=False, **cpus)
+    except Exception as error:  # Ray raises plain exceptions here
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        what = f"no Ray cluster at {address}" if address else "Ray does not start"
+        raise ConfigError(
+            f"{what} ({reason}); start one with `ray start --head` and give --address auto, or "
+            "use --executor local"
+        ) from error
