@@ -224,7 +224,7 @@ def _write(
     out: Path,
 ) -> list[Path]:
     from leopard.evaluation.suite.pages import html, markdown, table
-    from leopard.schema.shards import write_text_atomically
+    from leopard.schema.files import write_text_atomically
 
     out.mkdir(parents=True, exist_ok=True)
     pages = {

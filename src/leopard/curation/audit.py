@@ -13,7 +13,8 @@ from leopard.curation.exports import pixel_samples
 from leopard.curation.randomness import share
 from leopard.curation.viewer import write_page
 from leopard.errors import DataError
-from leopard.schema.shards import iter_samples, write_text_atomically
+from leopard.schema.files import write_text_atomically
+from leopard.schema.shards import iter_samples
 
 
 def write_audit(folder: Path, target: Path, count: int) -> int:

@@ -15,8 +15,9 @@ from typing import Any
 from leopard.config import build
 from leopard.curation.synthesis.settings import SynthSettings
 from leopard.errors import ConfigError
+from leopard.schema.files import write_text_atomically
 from leopard.schema.samples import Split
-from leopard.schema.shards import info_path, read_info, write_text_atomically
+from leopard.schema.shards import info_path, read_info
 
 PLAN_FILE = "plan.json"
 

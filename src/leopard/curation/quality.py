@@ -30,8 +30,8 @@ from leopard.curation.signatures import (
     shingles,
 )
 from leopard.errors import DataError
+from leopard.schema.files import write_text_atomically
 from leopard.schema.samples import PixelImage, Sample
-from leopard.schema.shards import write_text_atomically
 
 NEAR_TEXT = 0.8
 """Resemblance of questions and answers above which two samples say the same."""

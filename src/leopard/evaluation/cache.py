@@ -6,8 +6,8 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
+from leopard.schema.files import write_text_atomically
 from leopard.schema.generation import Generation, Timings, Usage
-from leopard.schema.shards import write_text_atomically
 
 
 class AnswerCache:

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from leopard.errors import DataError, EvaluationError
+from leopard.schema.files import write_text_atomically
 from leopard.schema.line_log import LineLog, line_of, lock, read_lines
-from leopard.schema.shards import write_text_atomically
 
 Record = dict[str, Any]
 MANIFEST = "run.json"

@@ -12,10 +12,8 @@ samples are made or what is trained on them.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
-import os
 import socket
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
@@ -24,6 +22,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from leopard.errors import ConfigError, DataError
+from leopard.schema.files import is_running, publish, temporary_name, write_text_atomically
 from leopard.schema.rows import Row, row_to_sample, sample_to_row
 from leopard.schema.samples import Sample, VectorPage
 
@@ -95,7 +94,7 @@ def write_shard(
         rejects=dict(sorted((rejects or {}).items())),
     )
     write_text_atomically(info_path(path), json.dumps(asdict(info), indent=1) + "\n")
-    _publish(pending, path)
+    publish(pending, path)
     return info
 
 
@@ -263,17 +262,10 @@ def remove_stale(shard: Path) -> int:
     host = socket.gethostname()
     for name in (shard.name, pdf_table_path(shard).name, info_path(shard).name):
         for file in shard.parent.glob(f"{name}.tmp.{host}.*"):
-            if not _is_running(int(file.name.rsplit(".", 1)[1])):
+            if not is_running(int(file.name.rsplit(".", 1)[1])):
                 file.unlink(missing_ok=True)
                 removed += 1
     return removed
-
-
-def write_text_atomically(path: Path, text: str) -> None:
-    """Write a text file that readers see whole or not at all."""
-    pending = _temporary(path)
-    pending.write_text(text, encoding="utf-8")
-    _publish(pending, path)
 
 
 def _check_pdfs(samples: list[Sample], pdfs: Mapping[str, bytes]) -> list[str]:
@@ -386,15 +378,11 @@ def _compression(kind: ShardKind) -> str | dict[str, str]:
     return {name: "none" if name == "images" else "zstd" for name in names}
 
 
-def _temporary(path: Path) -> Path:
-    return path.with_name(f"{path.name}.tmp.{socket.gethostname()}.{os.getpid()}")
-
-
 def _write_temporary(
     path: Path, rows: list[Row], schema: Any, compression: str | dict[str, str]
 ) -> Path:
     pa = _arrow()
-    pending = _temporary(path)
+    pending = temporary_name(path)
     if isinstance(compression, dict):
         leaves = _leaf_names(schema)
         compression = {leaf: compression[leaf.split(".")[0]] for leaf in leaves}
@@ -418,33 +406,10 @@ def _leaf_names(schema: Any) -> list[str]:
 def _write_parquet(path: Path, rows: list[Row], schema: Any, *, compression: str) -> str:
     pending = _write_temporary(path, rows, schema, compression)
     sha256 = _sha256_file(pending)
-    _publish(pending, path)
+    publish(pending, path)
     return sha256
-
-
-def _publish(pending: Path, path: Path) -> None:
-    """Make a finished file visible under its name, so that it survives a power cut."""
-    with pending.open("rb+") as file:
-        os.fsync(file.fileno())
-    pending.replace(path)
-    with contextlib.suppress(OSError):  # some file systems cannot sync a folder
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
 
 
 def _sha256_file(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _is_running(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

@@ -22,7 +22,7 @@ from typing import Any
 from torch import Tensor
 
 from leopard.errors import CheckpointError, TrainingError
-from leopard.schema.shards import write_text_atomically
+from leopard.schema.files import write_text_atomically
 from leopard.training.world import World
 
 STATE_FILE = "state.json"

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from leopard.errors import ConfigError
-from leopard.schema.shards import write_text_atomically
+from leopard.schema.files import write_text_atomically
 from leopard.training.settings import TrainSettings
 
 SETTINGS_NAME = "settings.json"

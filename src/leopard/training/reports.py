@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from leopard.errors import ConfigError
-from leopard.schema.shards import write_text_atomically
+from leopard.schema.files import write_text_atomically
 from leopard.training.settings import ReportSettings
 
 if TYPE_CHECKING:

@@ -21,6 +21,7 @@ from typing import Any
 
 from leopard.curation.annotation.requests import NANO_PER_USD
 from leopard.errors import ConfigError, DataError, GenerationError
+from leopard.schema.files import is_running
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS answers (key TEXT PRIMARY KEY, answer TEXT NOT NULL) WITHOUT ROWID;
@@ -189,7 +190,7 @@ class Ledger:
         with self._transaction() as db:
             query = "SELECT id, process FROM reservations WHERE host = ?"
             for reservation, process in db.execute(query, (self._host,)).fetchall():
-                if process == self._process or not _is_running(process):
+                if process == self._process or not is_running(process):
                     self._book(reservation, None, "lost in a crash")
 
     @contextmanager
@@ -223,13 +224,3 @@ def _opened(path: Path) -> sqlite3.Connection:
             if "locked" not in str(error) or time.monotonic() > deadline:
                 raise
         time.sleep(OPEN_AGAIN_S)
-
-
-def _is_running(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

@@ -21,7 +21,7 @@ from leopard.evaluation.report.leaderboard import Row, board, own_rows, publishe
 from leopard.evaluation.statistics import BREAKDOWNS, Estimate, Summary, breakdown, summarise
 from leopard.evaluation.task import Task
 from leopard.evaluation.tasks import get_task
-from leopard.schema.shards import write_text_atomically
+from leopard.schema.files import write_text_atomically
 
 _CSV_FIELDS = (
     "id",
