@@ -1,9 +1,13 @@
 import builtins
+import contextlib
+import io
 import json
 import subprocess
 import sys
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 from leopard.errors import ConfigError, EvaluationError
@@ -207,3 +211,21 @@ def test_fake_streams_what_it_generates():
 def test_choices_have_letters():
     sample = EvalSample(id="s", doc_id="d", question="?", options=("x", "y"))
     assert sample.choices == {"A": "x", "B": "y"}
+
+
+@given(st.data())
+def test_damaged_pictures_are_problems_of_a_sample_and_nothing_else(data):
+    kind = data.draw(st.sampled_from(["PNG", "JPEG", "GIF", "TIFF", "BMP", "WEBP"]))
+    content = bytearray(picture(fmt=kind))
+    for _ in range(data.draw(st.integers(1, 6))):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    with contextlib.suppress(EvaluationError):  # anything else fails the test
+        part = bytes(content[: data.draw(st.integers(1, len(content)))])
+        assert open_image(part, "x").mode == "RGB"
+
+
+def test_pictures_that_need_another_program_are_not_opened():
+    buffer = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(buffer, "EPS")
+    with pytest.raises(EvaluationError, match="not a picture"):
+        open_image(buffer.getvalue(), "x")

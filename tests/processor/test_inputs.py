@@ -124,3 +124,11 @@ def test_only_prompts_known_to_be_rendered_are_trusted():
     (asked,) = read_conversations("<|eot_id|>", None, rendered=True)
     (own,) = read_conversations(RenderedPrompt("<|eot_id|>"), None)
     assert asked.rendered == own.rendered == "<|eot_id|>"
+
+
+@pytest.mark.parametrize("kind", ["EPS", "PPM"])
+def test_pictures_of_other_kinds_are_not_opened(kind, tmp_path):
+    file = tmp_path / "x.png"
+    PIL.Image.new("RGB", (8, 8)).save(file, kind)
+    with pytest.raises(DocumentFormatError, match="cannot be read as an image"):
+        read_image(file)

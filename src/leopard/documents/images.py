@@ -5,9 +5,7 @@ Knows Pillow; how modes become RGB is `leopard.schema.pixels`' knowledge.
 
 from __future__ import annotations
 
-import struct
 import warnings
-import zlib
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,28 +18,10 @@ from leopard.documents.limits import Limits
 from leopard.documents.resolution import PageExtent
 from leopard.errors import DocumentError, DocumentFormatError, DocumentLimitError
 from leopard.schema.geometry import ImageSize
-from leopard.schema.pixels import has_swapped_sides, to_rgb
+from leopard.schema.pixels import DECODER_ERRORS, IMAGE_FORMATS, has_swapped_sides, to_rgb
 
-FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "DIB", "TIFF")
-"""Pillow plugins that may look at a file. The others, some of them external programs, may not."""
 LATER_FRAMES = "animation frame after the first"
 
-# Pillow's decoders answer damaged data with any of these.
-_DECODER_ERRORS = (
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    EOFError,
-    LookupError,
-    MemoryError,
-    OSError,
-    RuntimeError,
-    SyntaxError,
-    TypeError,
-    ValueError,
-    struct.error,
-    zlib.error,
-)
 _SCALE_DOWN = "scale the image down or raise max_pixels (--max-megapixels)"
 
 
@@ -100,7 +80,7 @@ class ImageDocument:
 
     def _open(self) -> PIL.Image.Image:
         if self._image is None:
-            self._image = PIL.Image.open(self._path, formats=FORMATS)
+            self._image = PIL.Image.open(self._path, formats=IMAGE_FORMATS)
         return self._image
 
     def _frame(self, number: int) -> PIL.Image.Image:
@@ -186,7 +166,7 @@ def _as_document_errors(source: str, page: int | None = None) -> Iterator[None]:
         raise DocumentFormatError(
             "the image header is damaged", source=source, page=page, remedy="save it again"
         ) from error
-    except _DECODER_ERRORS as error:
+    except DECODER_ERRORS as error:
         reason = one_line(error) or type(error).__name__
         raise DocumentFormatError(
             f"the image is damaged or cut short ({reason})",

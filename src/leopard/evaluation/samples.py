@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from leopard.documents.resolution import PageExtent, drawn_size
 from leopard.errors import EvaluationError
 from leopard.schema.geometry import ImageSize
-from leopard.schema.pixels import to_rgb
+from leopard.schema.pixels import DECODER_ERRORS, IMAGE_FORMATS, to_rgb
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -58,9 +58,9 @@ def open_image(data: bytes, label: str) -> Image:
     import PIL.Image
 
     try:
-        with PIL.Image.open(io.BytesIO(data)) as image:
+        with PIL.Image.open(io.BytesIO(data), formats=IMAGE_FORMATS) as image:
             return to_rgb(image)
-    except (OSError, ValueError, SyntaxError, PIL.Image.DecompressionBombError) as error:
+    except (*DECODER_ERRORS, PIL.Image.DecompressionBombError) as error:
         raise EvaluationError(
             f"{label}: not a picture that can be read ({error}); fetch the file again"
         ) from error

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import struct
 import warnings
+import zlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -20,6 +21,26 @@ ORIENTATION_TAG = 0x0112
 _SWAPPED_ORIENTATIONS = frozenset({5, 6, 7, 8})
 _PLAIN_MODES = frozenset({"1", "L", "P", "RGB", "RGBX", "YCbCr", "HSV", "LAB"})
 _FULL_SCALES = (1.0, 255.0, 65535.0)
+
+IMAGE_FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "DIB", "TIFF")
+"""Pillow plugins that may look at a file. The others, some of them external programs, may not."""
+
+# Pillow's decoders answer damaged data with any of these.
+DECODER_ERRORS = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    OSError,
+    RuntimeError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+    struct.error,
+    zlib.error,
+)
 
 # What Pillow raises on EXIF data that does not parse; such data says nothing about orientation.
 _EXIF_ERRORS = (OSError, SyntaxError, ValueError, TypeError, KeyError, IndexError, struct.error)

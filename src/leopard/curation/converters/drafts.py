@@ -8,9 +8,7 @@ from __future__ import annotations
 import hashlib
 import io
 import re
-import struct
 import warnings
-import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -21,28 +19,19 @@ import PIL.Image
 from leopard.curation.imports import BadRecordError
 from leopard.documents.limits import Limits
 from leopard.schema.geometry import ImageSize
-from leopard.schema.pixels import ORIENTATION_TAG, has_swapped_sides, png_bytes, to_rgb
+from leopard.schema.pixels import (
+    DECODER_ERRORS,
+    IMAGE_FORMATS,
+    ORIENTATION_TAG,
+    has_swapped_sides,
+    png_bytes,
+    to_rgb,
+)
 from leopard.schema.samples import Evidence, PixelImage, QuestionAnswer, Split
 
 MAX_PIXELS = Limits().max_pixels
 """Most pixels of one picture."""
-_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 _KEPT = ("JPEG", "PNG", "WEBP")
-# Pillow's decoders answer damaged data with any of these.
-_DECODER_ERRORS = (
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    EOFError,
-    LookupError,
-    OSError,
-    RuntimeError,
-    SyntaxError,
-    TypeError,
-    ValueError,
-    struct.error,
-    zlib.error,
-)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -100,7 +89,7 @@ def pixel_image(picture: Picture | PixelImage) -> PixelImage:
     if isinstance(picture, PixelImage):
         return picture
     content = picture.load()
-    with _decoding(), PIL.Image.open(io.BytesIO(content), formats=_FORMATS) as image:
+    with _decoding(), PIL.Image.open(io.BytesIO(content), formats=IMAGE_FORMATS) as image:
         _check_size(image)
         plain = image.format in _KEPT and image.mode in ("RGB", "L")
         single = getattr(image, "n_frames", 1) == 1 or image.format == "JPEG"
@@ -119,7 +108,7 @@ def picture_size(picture: Picture) -> ImageSize:
         BadRecordError: If it is no image.
     """
     content = picture.load()
-    with _decoding(), PIL.Image.open(io.BytesIO(content), formats=_FORMATS) as image:
+    with _decoding(), PIL.Image.open(io.BytesIO(content), formats=IMAGE_FORMATS) as image:
         width, height = image.size
         if has_swapped_sides(image):
             width, height = height, width
@@ -154,7 +143,7 @@ def _decoding() -> Iterator[None]:
         raise
     except PIL.Image.DecompressionBombError as error:
         raise BadRecordError("an image has too many pixels") from error
-    except _DECODER_ERRORS as error:
+    except DECODER_ERRORS as error:
         raise BadRecordError("an image cannot be read") from error
 
 
