@@ -128,3 +128,9 @@ def test_a_limit_can_be_raised(ask, files):
     assert "--max-pages" in refused.stderr
     assert refused.exit_code == 2
     assert ask(*files, "What?", "--max-pages", "2", "-q").exit_code == 0
+
+
+def test_an_empty_question_is_refused(ask, files):
+    result = ask(*files, "  ")
+    assert result.exit_code == 2
+    assert "the question is empty" in result.stderr

@@ -5,6 +5,7 @@ import pytest
 from typer.testing import CliRunner
 
 from leopard.cli.main import build_app
+from tests.parity.cases import IDEFICS2_FOLDER
 
 LETTER = "1700x2200"
 
@@ -157,3 +158,16 @@ def make_limited(request, tmp_path):
 
 def test_a_limit_of_nothing_is_refused(run):
     assert "max_seconds is 0" in run("--size", LETTER, "--max-seconds", "0").stderr
+
+
+def test_a_model_that_is_not_there_is_one_line(run, page_file):
+    result = run(page_file, "--model", "nowhere")
+    assert result.exit_code == 2
+    assert result.stderr.startswith("leopard: nowhere: there is no such folder")
+    assert result.stderr.count("\n") == 1
+
+
+def test_a_model_without_crops_says_so(run, page_file):
+    result = run(page_file, "--model", IDEFICS2_FOLDER)
+    assert result.exit_code == 2
+    assert "shows every page whole, as 64 visual tokens" in result.stderr

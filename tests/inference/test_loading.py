@@ -1,5 +1,8 @@
+import re
+
 import pytest
 import torch
+from huggingface_hub import constants as hub_constants
 from transformers import AutoProcessor
 
 from leopard.errors import CheckpointError, ConfigError
@@ -9,6 +12,7 @@ from leopard.inference.loading import (
     convert_folder,
     list_models,
     load_generator,
+    load_processor,
     pick_device,
     pick_dtype,
     resolve_model,
@@ -53,6 +57,14 @@ def test_decided_image_token_reaches_the_processor(published, tmp_path):
     edit_json(published / "config.json", image_token_index=453)
     convert_folder(published, tmp_path / "ours", image_token_id=453)
     assert load_generator(tmp_path / "ours").processor.image_token_id == 453
+
+
+@pytest.mark.parametrize("name", ["nano", "models/none", "./none", "/none/x", "a/b/c"])
+def test_what_is_no_model_is_one_error_whatever_is_asked_of_it(name, monkeypatch):
+    monkeypatch.setattr(hub_constants, "HF_HUB_OFFLINE", True)
+    for load in (load_generator, load_processor):
+        with pytest.raises(CheckpointError, match=f"^{re.escape(name)}: .*hub name"):
+            load(name, local_files_only=True)
 
 
 def test_missing_shipped_model_is_said_clearly(monkeypatch, tmp_path):

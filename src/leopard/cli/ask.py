@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,27 +10,17 @@ import typer
 
 from leopard.cli import _options as options
 from leopard.cli._ask_batch import BatchChoice, ask_batch
+from leopard.cli._reading import ReadPages, looking, make_console, read_pages, waiting
 from leopard.cli._served import ModelChoice
-from leopard.errors import ConfigError, DocumentError, LeopardError
+from leopard.errors import ConfigError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from leopard.documents import Limits
     from leopard.inference.leopard import Answer, Leopard
     from leopard.schema.generation import SamplingOptions
-    from leopard.schema.pages import Page
 
 BAD_INPUT = 2
-
-
-@dataclass(slots=True)
-class _Read:
-    """What became of the files."""
-
-    pages: list[Page]
-    failures: list[DocumentError]
-    skipped: dict[str, int]
 
 
 def register(app: typer.Typer) -> None:
@@ -132,13 +119,11 @@ def ask(
         return
     _refuse_without_batch(out=out, part=part != "1/1", engine=engine != "torch", server=server)
     files, question = _split(words or [])
-    console = _console(quiet)
-    with _status(console, "Loading the model"):
+    console = make_console(quiet)
+    with waiting(console, "Loading the model"):
         leopard = _load(model, (device, dtype, weights), index, settings)
-    read = _read_pages(leopard, files, (pages, password, limits), console)
-    if not read.pages:
-        # One line for each file that gave nothing.
-        raise LeopardError("\nleopard: ".join(map(str, read.failures)) or "no page found")
+    how = leopard.load_options(pages=pages, password=password, limits=limits)
+    read = read_pages(files, how, console)
     for failure in read.failures:
         typer.echo(f"leopard: {failure}", err=True)
     answer = _answer(leopard, read, (question, instruction, sampling), console, stream=not as_json)
@@ -155,6 +140,8 @@ def _split(words: list[str]) -> tuple[list[str], str]:
         raise ConfigError(
             'a file and a question are needed, such as: leopard ask report.pdf "What is the total?"'
         )
+    if not question.strip():
+        raise ConfigError("the question is empty; put it in quotes after the files")
     if _is_file(question):
         raise ConfigError(
             f"{question}: the last argument is the question, and this is a file; put the question "
@@ -191,24 +178,9 @@ def _load(
     )
 
 
-def _read_pages(
-    leopard: Leopard,
-    files: list[str],
-    reading: tuple[str, str | None, Limits],
-    console: Console,
-) -> _Read:
-    from leopard.documents import iter_pages
-
-    pages, password, limits = reading
-    how = leopard.load_options(pages=pages, password=password, limits=limits)
-    with iter_pages(files, options=how, on_error="collect") as stream:
-        found = list(_tracked(stream, len(stream), console))
-    return _Read(found, stream.failures, dict(stream.skipped))
-
-
 def _answer(
     leopard: Leopard,
-    read: _Read,
+    read: ReadPages,
     asked: tuple[str, str, SamplingOptions],
     console: Console,
     *,
@@ -216,7 +188,7 @@ def _answer(
 ) -> Answer:
     question, instruction, sampling = asked
     session = leopard.open_pages(read.pages)
-    with _looking(console, len(read.pages), session.num_chunks) as watch:
+    with looking(console, len(read.pages), session.num_chunks) as watch:
         pieces = session.stream(question, sampling=sampling, instruction=instruction, watch=watch)
         first = next(pieces, "")
     if not stream:
@@ -228,7 +200,7 @@ def _answer(
     return pieces.answer
 
 
-def _record(answer: Answer, question: str, read: _Read) -> dict[str, Any]:
+def _record(answer: Answer, question: str, read: ReadPages) -> dict[str, Any]:
     failures = [
         {"source": failure.source, "page": failure.page, "message": str(failure)}
         for failure in read.failures
@@ -241,7 +213,7 @@ def _record(answer: Answer, question: str, read: _Read) -> dict[str, Any]:
     }
 
 
-def _summarise(answer: Answer, read: _Read, console: Console) -> None:
+def _summarise(answer: Answer, read: ReadPages, console: Console) -> None:
     from rich.markup import escape
 
     usage = answer.usage
@@ -260,38 +232,6 @@ def _summarise(answer: Answer, read: _Read, console: Console) -> None:
     if read.failures:
         sources = len({failure.source for failure in read.failures})
         console.print(f"Failed: {sources} files, see above.", style="red")
-
-
-def _console(quiet: bool) -> Console:
-    from rich.console import Console
-
-    return Console(stderr=True, quiet=quiet, highlight=False, soft_wrap=True)
-
-
-def _status(console: Console, text: str) -> AbstractContextManager[Any]:
-    from contextlib import nullcontext
-
-    return console.status(text) if console.is_terminal and not console.quiet else nullcontext()
-
-
-@contextmanager
-def _looking(console: Console, num_pages: int, num_chunks: int) -> Iterator[Callable[[], None]]:
-    """A bar for the vision encoder; it is full while the language model reads the prompt."""
-    from rich.progress import Progress
-
-    hidden = console.quiet or not console.is_terminal
-    with Progress(console=console, transient=True, disable=hidden) as progress:
-        task = progress.add_task(f"Looking at {num_pages} pages", total=num_chunks)
-        yield lambda: progress.advance(task)
-
-
-def _tracked(pages: Iterable[Page], total: int, console: Console) -> Iterable[Page]:
-    from rich.progress import track
-
-    hidden = console.quiet or not console.is_terminal
-    return track(
-        pages, "Reading pages", total=total, console=console, transient=True, disable=hidden
-    )
 
 
 def _refuse_with_batch(**options: object) -> None:

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from leopard.cli import _options as options
-from leopard.errors import LeopardError
+from leopard.cli._reading import looking, make_console, read_pages, waiting
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from leopard.inference.leopard import Leopard
     from leopard.schema.pages import Page
 
@@ -47,6 +49,7 @@ def index(
     max_megabytes: options.MaxMegabytes = None,
     max_seconds: options.MaxSeconds = None,
     as_json: options.AsJson = False,
+    quiet: options.Quiet = False,
 ) -> None:
     """Read documents into an index on disk. `leopard ask` about the same files then starts at once.
 
@@ -56,31 +59,33 @@ def index(
     from leopard.inference.engine import EngineOptions
     from leopard.inference.leopard import Leopard
 
-    leopard = Leopard.from_pretrained(
-        model,
-        device=device,
-        weights=weights,
-        options=EngineOptions(index=folder or default_folder(), index_writes=True),
-        processor_settings=options.processor_settings(policy, max_crops, on_too_many),
-    )
+    console = make_console(quiet or as_json)
+    with waiting(console, "Loading the model"):
+        leopard = Leopard.from_pretrained(
+            model,
+            device=device,
+            weights=weights,
+            options=EngineOptions(index=folder or default_folder(), index_writes=True),
+            processor_settings=options.processor_settings(policy, max_crops, on_too_many),
+        )
     limits = options.limits(max_pages, max_megapixels, max_megabytes, max_seconds)
-    loaded = leopard.load(files, pages=pages, password=password, limits=limits, collect_errors=True)
-    if not loaded.pages:
-        raise LeopardError("\nleopard: ".join(map(str, loaded.failures)) or "no page found")
-    record = _remember(leopard, loaded.pages)
-    record["skipped"] = dict(loaded.skipped)
-    record["failures"] = [str(failure) for failure in loaded.failures]
+    how = leopard.load_options(pages=pages, password=password, limits=limits)
+    read = read_pages(files, how, console)
+    record = _remember(leopard, read.pages, console)
+    record["skipped"] = dict(read.skipped)
+    record["failures"] = [str(failure) for failure in read.failures]
     typer.echo(json.dumps(record, indent=2) if as_json else _sentence(record))
-    for failure in loaded.failures:
+    for failure in read.failures:
         typer.echo(f"leopard: {failure}", err=True)
-    if loaded.failures:
+    if read.failures:
         raise typer.Exit(BAD_INPUT)
 
 
-def _remember(leopard: Leopard, pages: list[Page]) -> dict[str, Any]:
+def _remember(leopard: Leopard, pages: list[Page], console: Console) -> dict[str, Any]:
     begin = time.perf_counter()
     session = leopard.open_pages(pages)
-    positions = leopard.generator.remember(session.request("?"))
+    with looking(console, len(pages), session.num_chunks) as watch:
+        positions = leopard.generator.remember(session.request("?"), watch=watch)
     store = leopard.generator.index
     assert store is not None
     return {

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from leopard.cli import _options as options
+from leopard.cli._reading import make_console, waiting
 from leopard.errors import ConfigError, DocumentError, LeopardError
 from leopard.schema.geometry import ImageSize
 
@@ -76,7 +77,8 @@ def inspect(
     """Show how pages become crops: size, grid, tiles, visual tokens, share of the budget."""
     settings = _settings(model, options.processor_settings(policy, max_crops, on_too_many))
     limits = options.limits(max_pages, max_megapixels, max_megabytes, max_seconds)
-    found = _find_pages(files or [], size or [], (pages, password, limits), settings, picture)
+    with waiting(make_console(as_json), "Reading files"):
+        found = _find_pages(files or [], size or [], (pages, password, limits), settings, picture)
     found = _choose(found, settings)
     plan = _plan(found, settings)
     memory = None if model is None else _memory(model, dtype, plan)
@@ -102,10 +104,16 @@ def _settings(model: str | None, changes: dict[str, Any]) -> ProcessorSettings:
 
     values: dict[str, Any] = {}
     if model is not None:
-        from leopard.inference.loading import resolve_model
-        from leopard.processor.processor import LeopardProcessor
+        from leopard.inference.loading import load_processor, resolve_model
 
-        values = LeopardProcessor.from_pretrained(resolve_model(model)).settings.model_dump()
+        processor = load_processor(resolve_model(model))
+        settings = getattr(processor, "settings", None)
+        if not isinstance(settings, ProcessorSettings):
+            raise ConfigError(
+                f"{model}: Leopard-Idefics2 shows every page whole, as {processor.image_seq_len} "
+                "visual tokens; there are no crops to inspect"
+            )
+        values = settings.model_dump()
     given = {name: value for name, value in changes.items() if value is not None}
     return build(ProcessorSettings, {**values, **given}, origin="inspect")
 

@@ -94,6 +94,7 @@ def main(args: Sequence[str] | None = None) -> None:
     # What these libraries say is for developers; users set the variables to see it.
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("HF_HUB_VERBOSITY", "error")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     try:
         build_app()(None if args is None else list(args), prog_name="leopard")

@@ -290,11 +290,14 @@ class LocalGenerator:
         for row in running:
             row.timings = replace(row.timings, decode_s=row.timings.decode_s + spent)
 
-    def remember(self, request: GenerationRequest) -> int:
+    def remember(
+        self, request: GenerationRequest, *, watch: Callable[[], None] | None = None
+    ) -> int:
         """Read a document into the caches, and into the index where that is written to.
 
         Args:
             request: Any question about the document.
+            watch: As in `start`.
 
         Returns:
             Positions of the prompt that later questions need not read.
@@ -302,7 +305,7 @@ class LocalGenerator:
         Raises:
             LeopardError: As `start`.
         """
-        row = self.start(request)
+        row = self.start(request, watch=watch)
         length = self._document_length(row)
         if row.visuals is not None and length:
             with torch.inference_mode():

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoProcessor, PreTrainedConfig
+from transformers import AutoProcessor
 from transformers.utils import logging as transformers_logging
 
 import leopard.model
@@ -24,7 +24,13 @@ from leopard.model.conversion import (
     convert_checkpoint,
     read_special_tokens,
 )
-from leopard.model.weights import find_kind, load_model, read_config, read_layout
+from leopard.model.weights import (
+    checkpoint_config,
+    find_kind,
+    load_model,
+    read_config,
+    read_layout,
+)
 from leopard.processor import LeopardProcessor
 from leopard.processor.crops import CropPlan
 from leopard.processor.idefics2 import load_idefics2_processor
@@ -189,7 +195,7 @@ def load_generator(
 
 def _stored_dtype(origin: str, **hub: Any) -> torch.dtype | None:
     """Number type that a checkpoint's configuration names."""
-    values, _ = PreTrainedConfig.get_config_dict(origin, **hub)
+    values = checkpoint_config(origin, **hub)
     found = getattr(torch, str(values.get("dtype") or values.get("torch_dtype")), None)
     return found if isinstance(found, torch.dtype) else None
 
@@ -207,7 +213,7 @@ def load_processor(origin: str, *, settings: Mapping[str, Any] | None = None, **
         ConfigError: If a setting is unknown, or the model takes none.
     """
     given = {name: value for name, value in (settings or {}).items() if value is not None}
-    values, _ = PreTrainedConfig.get_config_dict(origin, **hub)
+    values = checkpoint_config(origin, **hub)
     if find_kind(values.get("model_type"), origin).name == "leopard_idefics2":
         if given:
             raise ConfigError(

@@ -325,6 +325,32 @@ def _num_bytes(shape: Shape, dtype: torch.dtype) -> int:
     return torch.Size(shape).numel() * dtype.itemsize
 
 
+def checkpoint_config(name_or_folder: str | Path, **hub: Any) -> dict[str, Any]:
+    """What the `config.json` of a checkpoint says, as plain values.
+
+    Args:
+        name_or_folder: As in `load_model`.
+        **hub: `revision`, `cache_dir`, `local_files_only`, `token`, `subfolder`.
+
+    Raises:
+        CheckpointError: If there is no such folder, and no such name in the cache or on the hub.
+    """
+    origin = str(name_or_folder)
+    if not Path(origin).is_dir() and not _HUB_NAME.fullmatch(origin):
+        raise CheckpointError(
+            f"{origin}: there is no such folder; give a folder with config.json and weights, or a "
+            "hub name such as wyu1/Leopard-LLaVA"
+        )
+    try:
+        values, _ = PreTrainedConfig.get_config_dict(origin, **hub)
+    except (OSError, ValueError) as error:
+        raise CheckpointError(
+            f"{origin}: no checkpoint there ({str(error).splitlines()[0]}); give a folder with "
+            "config.json and weights, or a hub name that is in the cache or reachable"
+        ) from error
+    return dict(values)
+
+
 def load_model(name_or_folder: str | Path, **kwargs: Any) -> PreTrainedModel:
     """Load a Leopard model of any kind from a folder or by its hub name, complete or not at all.
 
@@ -342,23 +368,12 @@ def load_model(name_or_folder: str | Path, **kwargs: Any) -> PreTrainedModel:
             exactly those that its configuration asks for.
     """
     origin = str(name_or_folder)
-    if not Path(origin).is_dir() and not _HUB_NAME.fullmatch(origin):
-        raise CheckpointError(
-            f"{origin}: there is no such folder; give a folder with config.json and weights, or a "
-            "hub name such as wyu1/Leopard-LLaVA"
-        )
     hub = {
         key: kwargs[key]
         for key in ("revision", "cache_dir", "local_files_only", "token", "subfolder")
         if key in kwargs
     }
-    try:
-        values, _ = PreTrainedConfig.get_config_dict(origin, **hub)
-    except (OSError, ValueError) as error:
-        raise CheckpointError(
-            f"{origin}: no checkpoint there ({str(error).splitlines()[0]}); give a folder with "
-            "config.json and weights, or a hub name that is in the cache or reachable"
-        ) from error
+    values = checkpoint_config(origin, **hub)
     kind = find_kind(values.get("model_type"), origin)
     if Path(origin).is_dir():
         find_shards(Path(origin))

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from leopard.errors import CheckpointError, ConfigError
 from leopard.inference.loading import resolve_model
-from leopard.model.weights import find_kind, load_model
+from leopard.model.weights import checkpoint_config, find_kind, load_model
 from leopard.training.optim import Muon
 from leopard.training.settings import PART_NAMES, OptimizerSettings, TrainSettings
 
@@ -46,9 +46,7 @@ def load_start(settings: TrainSettings, dtype: torch.dtype | str = torch.float32
 
 
 def _fresh(origin: str, seed: int) -> Any:
-    from transformers import PreTrainedConfig
-
-    values, _ = PreTrainedConfig.get_config_dict(origin)
+    values = checkpoint_config(origin)
     kind = find_kind(values.get("model_type"), origin)
     config = kind.config_class.from_pretrained(origin)
     torch.manual_seed(seed)
@@ -57,9 +55,7 @@ def _fresh(origin: str, seed: int) -> Any:
 
 def start_dtype(settings: TrainSettings) -> torch.dtype:
     """Type of the weights that the run starts from, which the finished model gets too."""
-    from transformers import PreTrainedConfig
-
-    values, _ = PreTrainedConfig.get_config_dict(resolve_model(settings.model.start))
+    values = checkpoint_config(resolve_model(settings.model.start))
     name = str(values.get("dtype") or values.get("torch_dtype") or "float32")
     found = getattr(torch, name.removeprefix("torch."), torch.float32)
     return found if isinstance(found, torch.dtype) and not settings.model.fresh else torch.float32

@@ -19,15 +19,14 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import PreTrainedConfig
 
 import leopard
 from leopard.documents import LoadOptions
 from leopard.errors import CheckpointError, ConfigError, TrainingError
 from leopard.inference.leopard import IDEFICS2_DPI, IDEFICS2_SIDE
 from leopard.inference.loading import load_processor, resolve_model
-from leopard.model.weights import find_kind
-from leopard.schema.shards import write_text_atomically
+from leopard.model.weights import checkpoint_config, find_kind
+from leopard.schema.files import write_text_atomically
 from leopard.training import attention
 from leopard.training.checkpoint import CheckpointStore, disk_errors, replace_folder
 from leopard.training.drawing import draw_clean
@@ -113,7 +112,7 @@ def open_encoder(settings: TrainSettings, *, fill_images: bool = False) -> Sampl
     start = resolve_model(settings.model.start)
     most = settings.batch.crops_per_pass
     common = (settings.data.max_length, settings.data.overlong, settings.batch.layout, fill_images)
-    values, _ = PreTrainedConfig.get_config_dict(start)
+    values = checkpoint_config(start)
     if find_kind(values.get("model_type"), start).name == "leopard_idefics2":
         _refuse_for_whole_images(settings)
         images = min(most, settings.model.max_crops or most)
