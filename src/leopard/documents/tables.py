@@ -1,4 +1,4 @@
-"""Tables and paragraphs set as pages, pictures or PDF, and HTML tables read into cells.
+"""Tables and paragraphs set as pages, pictures or PDF.
 
 Typst does the typesetting; texts travel as data, so nothing in a cell is ever read as markup.
 Typst is imported on first use. Knows nothing of questions, benchmarks or PDF files.
@@ -9,8 +9,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from html.parser import HTMLParser
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from leopard.errors import DocumentFormatError, HelperMissingError
@@ -22,8 +21,6 @@ Align = Literal["left", "center", "right"]
 SOURCE = "rendered table"
 MAX_SPAN = 1000
 """Largest row or column span that is believed (as in HTML 5)."""
-_VOID = {"br", "hr"}
-_HIDDEN = {"script", "style", "caption", "template"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,97 +302,6 @@ def _num_header_rows(placed: Sequence[_Placed]) -> int:
         count += 1
     cut = any(item.row < count < item.row + item.rows for item in placed)
     return 0 if cut or count == num_rows else count
-
-
-# --- HTML ------------------------------------------------------------------------------------
-
-
-@dataclass(slots=True)
-class _OpenCell:
-    rows: int
-    cols: int
-    is_header: bool
-    text: list[str] = field(default_factory=list)
-
-
-class _TableReader(HTMLParser):
-    """Collects the cells of the first table; tables inside cells add their text only."""
-
-    def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
-        self.rows: list[list[Cell]] = []
-        self._cell: _OpenCell | None = None
-        self._depth = 0
-        self._hidden = 0
-        self._done = False
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag == "table":
-            self._depth += 1
-        elif tag in _HIDDEN:
-            self._hidden += 1
-        elif tag in _VOID and self._cell:
-            self._cell.text.append(" ")
-        elif self._depth == 1 and not self._done:
-            self._open(tag, dict(attrs))
-
-    def _open(self, tag: str, attrs: dict[str, str | None]) -> None:
-        if tag == "tr":
-            self._close_cell()
-            self.rows.append([])
-        elif tag in ("td", "th"):
-            self._close_cell()
-            if not self.rows:
-                self.rows.append([])
-            self._cell = _OpenCell(
-                _span(attrs.get("rowspan")), _span(attrs.get("colspan")), tag == "th"
-            )
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag == "table" and self._depth:
-            self._depth -= 1
-            if not self._depth:
-                self._close_cell()
-                self._done = True
-        elif tag in _HIDDEN and self._hidden:
-            self._hidden -= 1
-        elif tag in ("td", "th", "tr") and self._depth == 1:
-            self._close_cell()
-
-    def handle_data(self, data: str) -> None:
-        if self._cell and not self._hidden:
-            self._cell.text.append(data)
-
-    def _close_cell(self) -> None:
-        if self._cell:
-            cell = self._cell
-            text = " ".join("".join(cell.text).split())
-            self.rows[-1].append(Cell(text, cell.rows, cell.cols, cell.is_header))
-            self._cell = None
-
-
-def _span(value: str | None) -> int:
-    # HTML 5: rowspan 0 means "to the end"; a large number is clipped to the same effect.
-    if value is None or not value.strip().isdigit():
-        return 1
-    return min(int(value) or MAX_SPAN, MAX_SPAN)
-
-
-def cells_from_html(html: str) -> list[list[Cell]]:
-    """Read the first table of an HTML text, row and column spans included.
-
-    Raises:
-        DocumentFormatError: If there is no table with a cell.
-    """
-    reader = _TableReader()
-    reader.feed(html)
-    reader.close()
-    rows = [row for row in reader.rows if row]
-    if not rows:
-        raise DocumentFormatError(
-            "the HTML holds no table with cells", source=SOURCE, remedy="pass the <table> element"
-        )
-    return reader.rows if all(reader.rows) else rows
 
 
 def cells_from_rows(rows: Sequence[Sequence[str]], *, num_header_rows: int = 1) -> list[list[Cell]]:

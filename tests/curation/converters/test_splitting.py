@@ -19,7 +19,8 @@ from leopard.curation.converters.splitting import (
     split_rows,
     strips,
 )
-from leopard.documents.tables import Cell, cells_from_html, cells_from_rows
+from leopard.documents.html_tables import cells_from_html
+from leopard.documents.tables import Cell, cells_from_rows
 
 
 def numbered(rows: int, columns: int = 3) -> list[list[Cell]]:

@@ -344,6 +344,17 @@ def test_another_split_is_not_taken_for_the_one_that_is_reported(name, tmp_path)
         list(get_task(name).samples(folder))
 
 
+def test_receipts_of_the_training_split_are_not_asked(tmp_path):
+    build("receipts", tmp_path / "SROIE2019/train")
+    (tmp_path / "SROIE2019/train/key/X001.json").rename(tmp_path / "SROIE2019/train/key/X000.json")
+    assert len(list(get_task("receipts").samples(tmp_path))) == 3
+    build("receipts", tmp_path / "SROIE2019/test")
+    (tmp_path / "SROIE2019/train/img/X001.jpg").unlink()
+    found = list(get_task("receipts").samples(tmp_path))
+    assert {sample.doc_id for sample in found} == {"X001"}
+    assert not any(sample.problem for sample in found)
+
+
 def test_rows_of_another_split_of_dude_are_not_asked(tmp_path):
     folder = build("dude", tmp_path)
     path = folder / "2023-03-23_DUDE_gt_test_PUBLIC.json"

@@ -16,11 +16,11 @@ from leopard.curation.converters.drafts import Picture
 from leopard.curation.converters.fields import literal
 from leopard.curation.converters.splitting import Rows
 from leopard.curation.imports import BadRecordError
+from leopard.documents.html_tables import cells_from_html
 from leopard.documents.tables import (
     Cell,
     Table,
     TableStyle,
-    cells_from_html,
     cells_from_rows,
     render_pages,
     render_table,

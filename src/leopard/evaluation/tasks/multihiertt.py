@@ -6,7 +6,8 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from leopard.documents.tables import Table, cells_from_html
+from leopard.documents.html_tables import cells_from_html
+from leopard.documents.tables import Table
 from leopard.errors import EvaluationError
 from leopard.evaluation.answers import Answer
 from leopard.evaluation.data import DataFolder, Record

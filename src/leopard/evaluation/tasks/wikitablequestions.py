@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterator
 from functools import lru_cache
 
-from leopard.documents.tables import Table, cells_from_html, cells_from_rows
+from leopard.documents.html_tables import cells_from_html
+from leopard.documents.tables import Table, cells_from_rows
 from leopard.evaluation.answers import Answer, split_list
 from leopard.evaluation.data import DataFolder, Record
 from leopard.evaluation.metrics import tables
