@@ -182,7 +182,7 @@ def test_altered_copies_and_choices_are_made_and_proven() -> None:
     )
     maker, verdict = SampleMaker(settings), Verdict()
     families, letters, compared = set(), set(), 0
-    for index in range(25):
+    for index in range(40):
         item = maker.make(index)
         verify_sample(item.sample, {item.sample.images[0].pdf_ref: item.pdf}, verdict)
         for qa in item.sample.qa:

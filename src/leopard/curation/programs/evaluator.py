@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import pairwise
 from typing import Any
@@ -33,6 +33,8 @@ class PrintedFacts:
     """Text of all pages."""
     locale: Mapping[str, Any]
     """How numbers and dates are printed: `thousands`, `decimal`, `date_pattern`."""
+    shown_on: Mapping[str, frozenset[int]] = field(default_factory=dict)
+    """All pages that print an element, counted from 1; what words a question looks here."""
 
 
 class UnprovenError(Exception):

@@ -40,17 +40,20 @@ class Asker:
         self.facts, self.printed, self.rng = facts, printed, rng
         self.fields = [f for f in facts.fields.values() if f.id in printed.texts]
         shown = [t for t in facts.tables.values() if self.is_printed(t)]
+        self.shown = {t.id: t for t in shown}
         self.pairs = [(facts.tables[t.copy_of], t) for t in shown
-                      if t.copy_of and facts.tables[t.copy_of] in shown]  # fmt: skip
+                      if t.copy_of in self.shown]  # fmt: skip
         copied = {t.id for t in shown if t.copy_of} | {t.copy_of for t in shown}
-        # Of a table that is printed twice with different values, no single value can be asked.
-        self.tables = [t for t in shown if t.id not in copied]
+        # Of a table that is printed twice with different values, no single value can be asked, nor
+        # of one among several that has no printed title to name it by.
+        self.tables = [t for t in shown if t.id not in copied
+                       and (not self.others(t) or self.is_named(t))]  # fmt: skip
         self.many_pages = max(printed.pages.values(), default=1) > 1
         labels = Counter(f.label.lower() for f in self.fields)
-        labels.update(c.label.lower() for t in self.tables for c in t.columns)
+        labels.update(c.label.lower() for t in shown for c in t.columns)
         self._labels = labels
         self._specs = Counter(f.spec.name for f in self.fields)
-        self._keys = Counter(k.text.lower() for t in self.tables for k in t.keys)
+        self._keys = Counter(k.text.lower() for t in shown for k in t.keys)
 
     def say(self, phrasing: str, **slots: str) -> tuple[str, str]:
         """A question from one of the phrasings, and the id of the phrasing."""
@@ -99,12 +102,27 @@ class Asker:
                  for c in range(len(table.columns))]  # fmt: skip
         return all(cell in self.printed.texts for cell in cells)
 
+    def others(self, table: Table) -> list[Table]:
+        """The other printed tables of its section."""
+        section = self.facts.section_of[table.id]
+        return [t for t in section.tables if t.id != table.id and t.id in self.shown]
+
+    def is_named(self, table: Table) -> bool:
+        """Whether every page that shows some of a table prints its title, and no other has it."""
+        if any(t.title.casefold() == table.title.casefold() for t in self.others(table)):
+            return False
+        shown_on = self.printed.shown_on
+        cells = [table.cell_id(r, c) for r in range(len(table.keys))
+                 for c in range(len(table.columns))]  # fmt: skip
+        pages = frozenset[int]().union(*(shown_on.get(cell, frozenset()) for cell in cells))
+        return pages <= shown_on.get(table.title_id, frozenset())
+
     def is_only(self, item: Field) -> bool:
         """Whether the field is the only one of its kind in its part."""
         section = self.facts.section_of[item.id]
         same = [f for f in section.fields if f.spec.name == item.spec.name
                 or f.label.lower() == item.label.lower()]  # fmt: skip
-        columns = {c.label.lower() for t in self.tables for c in t.columns}
+        columns = {c.label.lower() for t in self.shown.values() for c in t.columns}
         return len(same) == 1 and item.label.lower() not in columns
 
     def shuffled(self, items: Sequence[T]) -> list[T]:
@@ -147,11 +165,9 @@ class Asker:
 
     def in_table(self, table: Table, question: str, *keys: str) -> str:
         """The question with its table named where another table could be meant."""
-        section = self.facts.section_of[table.id]
         if len(self.facts.sections) > 1:
             question = self.where(table.id, question)
-        others = [t for t in section.tables if t.id != table.id and t in self.tables]
-        if not others or (keys and all(self._keys[k.lower()] == 1 for k in keys)):
+        if not self.others(table) or (keys and all(self._keys[k.lower()] == 1 for k in keys)):
             return question
         if self.rng.random() < 0.5:
             return f"In the table {table.title}: {question}"

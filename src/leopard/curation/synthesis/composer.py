@@ -60,6 +60,7 @@ class Composer:
             self._fields += sorted(HELD_OUT_FIELD_STYLES - NARROW_UNFIT) * 6
             self._tables += sorted(HELD_OUT_TABLE_STYLES) * 4
         self._cut_styles: dict[str, str] = {}
+        self._captions_above = rng.random() < 0.8
         self._document_field_style = rng.choice(self._fields)
 
     # -- blocks ----------------------------------------------------------------------------------
@@ -87,10 +88,11 @@ class Composer:
             style = style or self.rng.choice(self._tables)
             self.styles_used.append(f"table:{style}")
             body = TABLE_STYLES[style](TablePainter(self.rng, self.theme), table)
-        if not caption or self.rng.random() < 0.25:
+        # Where there are several tables, questions name the one they mean.
+        if not caption or (self.rng.random() < 0.25 and self.facts.is_alone(table)):
             return body
-        text = f"#strong[{typst_text(table.title)}]"
-        return f"{text}\n\n{body}" if self.rng.random() < 0.8 else f"{body}\n\n{text}"
+        text = f"#strong[{marked(table.title_id, table.title)}]"
+        return f"{text}\n\n{body}" if self._captions_above else f"{body}\n\n{text}"
 
     def chart(self, table: Table) -> str | None:
         """A table as a chart, or None where no kind of chart fits."""

@@ -108,6 +108,12 @@ class PrintedDocument:
             pages={element: place.page + 1 for element, place in self.places.items()},
             full_text=" ".join(page.text for page in self.pages),
             locale=self.facts.locale.to_dict(),
+            shown_on={
+                element: frozenset(
+                    n for n, page in enumerate(self.pages, 1) if element in page.marks
+                )
+                for element in self.places
+            },
         )
 
 
@@ -289,6 +295,8 @@ def check_document(document: PrintedDocument, facts: FactBase, settings: SynthSe
         raise RejectedError("clipped text")
     if any(page.num_clashes for page in pages):
         raise RejectedError("clashing text")
+    if any(page.num_touching for page in pages):
+        raise RejectedError("touching text")
     line_to_x = CAP_TO_X if document.blueprint.renderer == "typst" else BROWSER_LINE_TO_X
     lowest = min(page.min_text_height for page in pages) * dpi / 72 * line_to_x
     if math.isinf(lowest):

@@ -2,8 +2,9 @@
 
 A fact base has sections (often one a page); a section has labelled fields and tables. Everything
 that can be printed has an element id: `f3` a field's value, `t1.0.2` a cell (table, row, column),
-`t1.0.k` the key of a row, `t1.h.2` a column's header, `s2` a section's title. Knows nothing of
-layout.
+`t1.0.k` the key of a row, `t1.h.2` a column's header, `t1.h.k` the header of the keys, `t1.h.g2`
+the header above the columns from 2 on, `t1.h.t` the table's title, `s2` a section's title. Knows
+nothing of layout.
 """
 
 from __future__ import annotations
@@ -111,8 +112,17 @@ class Table:
         return f"{self.id}.{row + self.first_row}.k"
 
     def header_id(self, column: int) -> str:
-        """Element id of a column's header."""
-        return f"{self.id}.h.{column + self.first_column}"
+        """Element id of a column's header; `-1` is the column of the keys."""
+        return f"{self.id}.h.{'k' if column < 0 else column + self.first_column}"
+
+    def group_id(self, column: int) -> str:
+        """Element id of the header above the columns from this one on."""
+        return f"{self.id}.h.g{column + self.first_column}"
+
+    @property
+    def title_id(self) -> str:
+        """Element id of the title, the same for all parts."""
+        return f"{self.id}.h.t"
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +163,10 @@ class FactBase:
         parts = {field.id: s for s in self.sections for field in s.fields}
         return parts | {table.id: s for s in self.sections for table in s.tables}
 
+    def is_alone(self, table: Table) -> bool:
+        """Whether a table is the only one of its section."""
+        return len(self.section_of[table.id].tables) == 1
+
     def value(self, element: str) -> Value:
         """The value behind a field, cell or key id."""
         if element in self.fields:
@@ -168,8 +182,11 @@ class FactBase:
             for field in section.fields:
                 yield field.id, field.value.text
             for table in section.tables:
+                yield table.title_id, table.title
+                yield table.header_id(-1), table.key_label
                 for c, column in enumerate(table.columns):
                     yield table.header_id(c), column.label
+                    yield table.group_id(c), column.group
                 for r, key in enumerate(table.keys):
                     yield table.key_id(r), key.text
                     for c, cell in enumerate(table.cells[r]):

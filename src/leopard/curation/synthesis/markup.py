@@ -8,6 +8,7 @@ layout.
 from __future__ import annotations
 
 import html
+from collections.abc import Callable
 
 MARK_SCHEME = "gt:"
 
@@ -28,6 +29,11 @@ def marked(element: str, text: str, body: str | None = None) -> str:
     return link if " " in text else f"#box[{link}]"
 
 
+def marked_in(pattern: str, element: str, text: str) -> str:
+    """Typst code that prints a pattern with `{t}` for `text`, which alone is under the mark."""
+    return _around(pattern, marked(element, text), typst_text)
+
+
 def html_text(text: str) -> str:
     """HTML that prints `text` unchanged."""
     return html.escape(" ".join(text.split()))
@@ -39,3 +45,14 @@ def html_marked(element: str, text: str) -> str:
         return ""
     whole = "" if " " in text else ' class="whole"'
     return f'<a href="{MARK_SCHEME}{element}"{whole}>{html_text(text)}</a>'
+
+
+def html_marked_in(pattern: str, element: str, text: str) -> str:
+    """HTML that prints a pattern with `{t}` for `text`, which alone is under the mark."""
+    return _around(pattern, html_marked(element, text), html_text)
+
+
+def _around(pattern: str, body: str, plain: Callable[[str], str]) -> str:
+    before, after = pattern.split("{t}")
+    left = plain(before) + " " * before.endswith(" ") if before else ""
+    return left + body + (" " * after.startswith(" ") + plain(after) if after else "")

@@ -285,6 +285,8 @@ class QuestionDrawer(Asker):
     def disagreements(self) -> Iterator[Draft]:
         """Which row differs between two prints of a table."""
         for left, right in self.shuffled(self.pairs):
+            if not (self.is_named(left) and self.is_named(right)):
+                continue
             slots = self.slots(left, 0)
             question, surface = self.say("disagree", **slots, a=left.title, b=right.title)
             question = self.where(left.id, question) if len(self.facts.sections) > 1 else question

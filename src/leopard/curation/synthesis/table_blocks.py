@@ -7,12 +7,22 @@ of pages.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import groupby
 
 from leopard.curation.synthesis.facts import Table
 from leopard.curation.synthesis.markup import marked, typst_text
 from leopard.curation.synthesis.theme import Theme
+
+
+def group_runs(table: Table) -> Iterator[tuple[int, int]]:
+    """First column and number of columns of every run with the same header above it."""
+    first = 0
+    for _, run in groupby(column.group for column in table.columns):
+        count = len(list(run))
+        yield first, count
+        first += count
+
 
 TableStyle = Callable[["TablePainter", Table], str]
 
@@ -27,10 +37,8 @@ class TablePainter:
 
     def header(self, table: Table, column: int) -> str:
         """A column header; `-1` is the column of the keys."""
-        if column < 0:
-            return typst_text(self.theme.label(table.key_label))
-        text = self.theme.label(table.columns[column].label)
-        return marked(table.header_id(column), text)
+        label = table.key_label if column < 0 else table.columns[column].label
+        return marked(table.header_id(column), self.theme.label(label))
 
     def key(self, table: Table, row: int) -> str:
         """The key of a row."""
@@ -49,8 +57,9 @@ class TablePainter:
         if not all(groups) or len(groups) < 2:
             return ", ".join(f"[{name}]" for name in [key, *names])
         spans = ", ".join(
-            f"table.cell(colspan: {len(list(run))}, align: center)[{wrap.format(typst_text(name))}]"
-            for name, run in groupby(groups)
+            f"table.cell(colspan: {count}, align: center)"
+            f"[{wrap.format(marked(table.group_id(first), groups[first]))}]"
+            for first, count in group_runs(table)
         )
         head = f"table.cell(rowspan: 2, align: horizon)[{key}], {spans}"
         return ", ".join([head, *(f"[{name}]" for name in names)])

@@ -22,7 +22,7 @@ from leopard.curation.synthesis.furniture import (
     NOTES,
     THANKS,
 )
-from leopard.curation.synthesis.markup import MARK_SCHEME, marked, typst_text
+from leopard.curation.synthesis.markup import MARK_SCHEME, marked, marked_in, typst_text
 from leopard.curation.synthesis.theme import Theme
 
 
@@ -302,9 +302,10 @@ def _first_parts(facts: FactBase) -> FactBase:
 
 def _continued(c: Composer, section: Section, part: Table) -> str:
     """A page with a later part of a table."""
-    words = c.rng.choice(CONTINUED).format(t=part.title)
+    words = marked_in(c.rng.choice(CONTINUED), part.title_id, part.title)
+    chance = 0.85 if c.facts.is_alone(part) else 1.0
     blocks = [*c.some(0.3, c.title), *c.some(0.4, lambda: c.section_title(section))]
-    blocks += [*c.some(0.85, lambda: f"#strong[{typst_text(words)}]"), c.table(part, caption=False)]
+    blocks += [*c.some(chance, lambda: f"#strong[{words}]"), c.table(part, caption=False)]
     return _join([*blocks, *c.some(0.3, lambda: c.note(FOOTERS))])
 
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 
 from leopard.curation.synthesis.browser import WebDocument
 from leopard.curation.synthesis.charts import draw_figure
 from leopard.curation.synthesis.facts import FactBase, Field, Section, Table
 from leopard.curation.synthesis.furniture import BUTTONS, CONTINUED, FOOTERS, INTROS, MENU, NOTES
-from leopard.curation.synthesis.markup import html_marked, html_text
+from leopard.curation.synthesis.markup import html_marked, html_marked_in, html_text
+from leopard.curation.synthesis.table_blocks import group_runs
 from leopard.curation.synthesis.theme import Theme
 
 HELD_OUT_WEB_STYLES = frozenset({"fields:pills", "table:columns"})
@@ -79,8 +79,9 @@ class WebPainter:
 
     def table(self, table: Table, *, caption: bool = True) -> str:
         """A table or chart, usually with its caption."""
-        has_title = caption and self.rng.random() < 0.8
-        title = f"<h3>{html_text(table.title)}</h3>" if has_title else ""
+        # Where there are several tables, questions name the one they mean.
+        has_title = caption and (self.rng.random() < 0.8 or not self.facts.is_alone(table))
+        title = f"<h3>{html_marked(table.title_id, table.title)}</h3>" if has_title else ""
         figure = None
         if table.is_chart:
             room = self.width * (0.72 if self.sidebar else 0.9) - 2 * self.theme.margin
@@ -100,7 +101,7 @@ class WebPainter:
         pages = [self._page(section)]
         for table in section.tables:
             for part in table.parts[1:]:
-                words = html_text(self.rng.choice(CONTINUED).format(t=part.title))
+                words = html_marked_in(self.rng.choice(CONTINUED), part.title_id, part.title)
                 body = f"<main><h2>{words}</h2>{self.table(part, caption=False)}</main>"
                 pages.append(f'{self.header(self)}<div class="columns">{body}</div>')
         return pages
@@ -253,7 +254,7 @@ def _pills(p: WebPainter, fields: Sequence[Field]) -> str:
 
 def _head(p: WebPainter, table: Table) -> str:
     groups = [column.group for column in table.columns]
-    key = html_text(p.theme.label(table.key_label))
+    key = html_marked(table.header_id(-1), p.theme.label(table.key_label))
     names = "".join(
         f"<th>{html_marked(table.header_id(c), p.theme.label(column.label))}</th>"
         for c, column in enumerate(table.columns)
@@ -261,7 +262,8 @@ def _head(p: WebPainter, table: Table) -> str:
     if not all(groups) or len(groups) < 2:
         return f"<tr><th>{key}</th>{names}</tr>"
     spans = "".join(
-        f'<th colspan="{len(list(run))}">{html_text(name)}</th>' for name, run in groupby(groups)
+        f'<th colspan="{count}">{html_marked(table.group_id(first), groups[first])}</th>'
+        for first, count in group_runs(table)
     )
     return f'<tr><th rowspan="2">{key}</th>{spans}</tr><tr>{names}</tr>'
 
