@@ -2,6 +2,7 @@
 
 import importlib.util
 import shutil
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -13,26 +14,56 @@ HAS_VLLM = importlib.util.find_spec("vllm") is not None
 
 
 def pytest_collection_modifyitems(config, items):
-    """Deselect what needs vLLM where it is not installed; `pytest_terminal_summary` says so."""
+    """Deselect what needs vLLM where it is not installed."""
     if HAS_VLLM:
         # vLLM changes classes of transformers in its process: whatever needs them comes before.
         items.sort(key=lambda item: item.get_closest_marker("vllm") is not None)
         return
     needing = [item for item in items if item.get_closest_marker("vllm")]
-    config.stash[NEEDING_VLLM] = len(needing)
     if needing:
         items[:] = [item for item in items if not item.get_closest_marker("vllm")]
         config.hook.pytest_deselected(items=needing)
 
 
 def pytest_terminal_summary(terminalreporter, config):
-    if number := config.stash.get(NEEDING_VLLM, 0):
-        terminalreporter.write_line(
-            f"{number} tests of vLLM were left out: it is not installed here; see docs/vllm.md"
-        )
+    """The last lines say what was not tested, and why."""
+    lines = untested(terminalreporter.stats, config.option.markexpr)
+    if lines:
+        terminalreporter.write_sep("-", "not tested here")
+        for line in lines:
+            terminalreporter.write_line(line)
 
 
-NEEDING_VLLM = pytest.StashKey[int]()
+def untested(stats, markers: str) -> list[str]:
+    """A line for each reason for which tests were left out, with their number.
+
+    Args:
+        stats: pytest's outcome -> what ended so; deselected tests come as items, skipped ones as
+            reports, a module that is skipped as a whole as one report.
+        markers: What `-m` says.
+    """
+    causes = {name: why for name, why in LEFT_OUT.items() if f"not {name}" in markers}
+    if not HAS_VLLM:
+        causes = {"vllm": "vLLM is not installed; see docs/vllm.md"} | causes
+    reasons = Counter()
+    for report in stats.get("skipped", ()):
+        if isinstance(report.longrepr, tuple):  # else an expected failure
+            place, _, reason = report.longrepr
+            what = "whole module " if isinstance(report, pytest.CollectReport) else ""
+            reasons[f"{reason.removeprefix('Skipped: ')} ({what}{Path(place).name})"] += 1
+    for item in stats.get("deselected", ()):
+        marks = [name for name in causes if item.get_closest_marker(name)]
+        if marks:
+            reasons[causes[marks[0]]] += 1
+    return [f"{count:5}  {reason}" for reason, count in sorted(reasons.items())]
+
+
+LEFT_OUT = {
+    "gpu": "marked gpu: needs a CUDA device",
+    "network": "marked network: needs the network",
+    "slow": "marked slow: `make test-all` runs it",
+}
+"""Marker -> why `-m "not ..."` leaves its tests out."""
 TOKENIZER = Path(__file__).parent / "parity" / "vectors" / "leopard_llava_tiny"
 
 

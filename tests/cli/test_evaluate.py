@@ -10,6 +10,7 @@ from leopard.cli import evaluate as evaluate_command
 from leopard.cli.main import build_app
 from leopard.evaluation.fake import ScriptedGenerator
 from leopard.evaluation.records import read_records
+from tests.bounded import apart
 from tests.evaluation.generators.test_openai_server import Server
 from tests.evaluation.helpers import by_content, evaluate, many_pages, stable
 
@@ -81,13 +82,8 @@ def test_processes_share_a_run(options, data, tmp_path):
     assert len(files) == options[-1]
 
 
-@pytest.mark.slow
-@pytest.mark.filterwarnings("ignore")
-def test_killed_ray_workers_lose_and_double_nothing(data, tmp_path):
-    ray = pytest.importorskip("ray")
-    command = ("run", "mpdocvqa", data, "--baseline", "random", "-q", "--out")
-    assert leopard(*command, tmp_path / "one").exit_code == 0
-    flag = tmp_path / "killed"
+def run_under_ray(command, folder):
+    flag = folder.with_name("killed")
     real = evaluate_command._run_quietly
 
     def run_or_die(*args, settings, **kwargs):
@@ -98,12 +94,16 @@ def test_killed_ray_workers_lose_and_double_nothing(data, tmp_path):
         return real(*args, settings=settings, **kwargs)
 
     with mock.patch.object(evaluate_command, "_run_quietly", run_or_die):
-        try:
-            result = leopard(*command, tmp_path / "ray", "--executor", "ray", "--workers", 2)
-        finally:
-            ray.shutdown()
+        result = leopard(*command, folder, "--executor", "ray", "--workers", 2)
     assert result.exit_code == 0, result.output
-    assert flag.exists()
+
+
+def test_killed_ray_workers_lose_and_double_nothing(data, tmp_path):
+    pytest.importorskip("ray")
+    command = ("run", "mpdocvqa", data, "--baseline", "random", "-q", "--out")
+    assert leopard(*command, tmp_path / "one").exit_code == 0
+    apart(300, run_under_ray, command, tmp_path / "ray")
+    assert (tmp_path / "killed").exists()
     assert stable(read_records(tmp_path / "ray")) == stable(read_records(tmp_path / "one"))
 
 

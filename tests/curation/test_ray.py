@@ -15,8 +15,10 @@ from leopard.curation.work import make_shard
 from leopard.executors.local import LocalExecutor
 from leopard.executors.ray import RayExecutor
 from leopard.schema.shards import iter_rows, shard_paths
+from tests.bounded import apart
 
 pytest.importorskip("typst")
+pytest.importorskip("ray")
 
 
 def make_or_die(plan: Plan, folder: Path, unit: Unit) -> int:
@@ -28,18 +30,16 @@ def make_or_die(plan: Plan, folder: Path, unit: Unit) -> int:
     return make_shard(plan, unit, folder)
 
 
-@pytest.mark.slow
-@pytest.mark.filterwarnings("ignore")
+def make_under_ray(plan: Plan, folder: Path) -> None:
+    work = partial(make_or_die, plan, folder)
+    assert sum(rows for _, rows in RayExecutor(workers=1).map(work, plan.units)) == 9
+
+
 def test_killed_ray_workers_lose_and_double_nothing(tmp_path: Path) -> None:
-    ray = pytest.importorskip("ray")
     plan = Plan(settings=load_preset("smoke"), num_samples=9, shard_size=3)
     for name in ("ray", "local"):
         save_plan(plan, tmp_path / name)
-    try:
-        work = partial(make_or_die, plan, tmp_path / "ray")
-        assert sum(rows for _, rows in RayExecutor(workers=1).map(work, plan.units)) == 9
-    finally:
-        ray.shutdown()
+    apart(300, make_under_ray, plan, tmp_path / "ray")
     local = partial(make_shard, plan, folder=tmp_path / "local")
     assert sum(rows for _, rows in LocalExecutor().map(local, plan.units)) == 9
     rows = [
