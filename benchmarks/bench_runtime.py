@@ -19,8 +19,9 @@ import torch
 from models import cpu_seconds, draw_pages, make_generator, question
 from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
 
-from leopard.inference.engine import LocalGenerator, VisualMemo
+from leopard.inference.engine import LocalGenerator
 from leopard.inference.memory import estimate_memory, weight_bytes_of
+from leopard.inference.row import VisualMemo
 
 MIB = 2**20
 

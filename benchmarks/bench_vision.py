@@ -95,7 +95,7 @@ def main() -> None:
     measure("torch float32")
     if use_fast_kernels(model):
         measure("leopard float32")
-    quantize(nn.Sequential(model), "int8")
+    quantize(nn.Sequential(model))
     measure("leopard int8")
 
 

@@ -13,7 +13,6 @@ import PIL.ImageDraw
 from leopard.inference.engine import EngineOptions, LocalGenerator
 from leopard.inference.kernels import use_fast_kernels
 from leopard.inference.loading import load_generator
-from leopard.inference.quantized import quantize
 from leopard.model import LeopardConfig
 from leopard.model.dummy import build_dummy
 from leopard.schema.generation import GenerationRequest, SamplingOptions
@@ -53,9 +52,7 @@ def build_medium(tokenizer_of: Any) -> Any:
     return build_dummy(config)
 
 
-def make_generator(
-    name: str, *, fast: bool = True, weights: str | None = None, max_crops: int | None = None
-) -> LocalGenerator:
+def make_generator(name: str, *, fast: bool = True, max_crops: int | None = None) -> LocalGenerator:
     """`leopard-nano` or `medium`; without `fast` as transformers computes it."""
     nano = load_generator(processor_settings={"max_crops": max_crops})
     if name == "leopard-nano":
@@ -66,8 +63,6 @@ def make_generator(
             patch_size=14, shuffle_factor=2, embedding_rows=49152
         )
         model = build_medium(processor)
-    if weights:
-        quantize(model, weights)
     if fast:
         use_fast_kernels(model)
     return LocalGenerator(model, processor, name=name, options=EngineOptions())

@@ -105,6 +105,9 @@ def test_failures_are_counted_and_give_two(questions, tmp_path):
     assert len(set(ids(out))) == 60
 
 
+INT8 = ("--weights", "int8")
+
+
 @pytest.mark.parametrize(
     ("args", "message"),
     [
@@ -113,8 +116,16 @@ def test_failures_are_counted_and_give_two(questions, tmp_path):
         (("--batch", __file__, "--out", "a", "--part", "x"), "such as 2/8"),
         (("--batch", __file__, "--out", "a", "--server", "http://x/v1"), "give --model"),
         (("a.pdf", "What?", "--batch", __file__, "--out", "a"), "files and questions stand in"),
-        (("--batch", __file__, "--out", "a", "--engine", "none"), "use torch or vllm"),
-        (("--batch", __file__, "--out", "a", "--weights", "int8"), "--weights does not go with"),
+        (("--batch", __file__, "--out", "a", "--engine", "none"), "use torch, onnx, vllm"),
+        (
+            ("--batch", __file__, "--out", "a", "--engine", "vllm", *INT8),
+            "use engine onnx",
+        ),
+        (
+            ("--batch", __file__, "--out", "a", "--server", "http://x/v1", "-m", "m", *INT8),
+            "give them to the server",
+        ),
+        (("--batch", __file__, "--out", "a", "--dtype", "float32"), "--dtype does not go with"),
         (("--batch", __file__, "--out", "a", "--pages", "1-3"), "pages stand in each line"),
     ],
 )

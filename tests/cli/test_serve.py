@@ -29,7 +29,7 @@ def serve(*args):
         (("--key-file", "gone.txt"), "gone.txt"),
         (("--model", "fake", "--policy", "nonsense"), "nonsense"),
         (("--config", "gone.toml"), "gone.toml"),
-        (("--engine", "nonsense"), "use torch or vllm"),
+        (("--engine", "nonsense"), "use torch, onnx, vllm"),
         (("--tensor-parallel", "2"), "give --engine vllm"),
         (("--engine", "vllm", "--device", "cpu"), "leave it out"),
     ],

@@ -33,7 +33,7 @@ def test_the_commands_do_what_they_say(monkeypatch: pytest.MonkeyPatch, tmp_path
     commands = re.findall(
         r"^leopard (.*)$", "\n".join(re.findall(r"```sh\n(.*?)```", TEXT, re.S)), re.M
     )
-    assert [line.split()[0] for line in commands] == ["index", "ask", "inspect", "ask"]
+    assert [line.split()[0] for line in commands] == ["index", "ask", "inspect", "ask", "ask"]
     printed = []
     for line in commands:
         words = shlex.split(line.replace("/tmp/leopard-index", str(tmp_path / "index")))
@@ -43,6 +43,7 @@ def test_the_commands_do_what_they_say(monkeypatch: pytest.MonkeyPatch, tmp_path
     assert "entries" in printed[0].lower()
     assert ORDER in printed[1]
     assert "Memory of an answer" in printed[2]
+    assert ORDER in printed[3]
     assert list(tmp_path.glob("index/prefix/*/*.safetensors"))
 
 
@@ -50,7 +51,7 @@ def test_settings_and_forms_exist() -> None:
     options = {field.name for field in fields(EngineOptions)}
     assert {"vision_cache_bytes", "prefix_cache_bytes", "memory_bytes"} <= options
     settings = {field.name for field in fields(LoadSettings)}
-    assert {"device", "dtype", "device_map", "weights"} <= settings
+    assert {"device", "dtype", "device_map", "weights", "engine"} <= settings
     assert re.findall(r"^\| `(int\d)`", TEXT, re.M) == list(FORMS)
     assert VARIABLE in TEXT
     assert f"{MAX_BYTES // 2**30} GiB" in TEXT

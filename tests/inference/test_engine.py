@@ -3,8 +3,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from leopard.inference.engine import EngineOptions, LocalGenerator, VisualMemo
+from leopard.inference.engine import EngineOptions, LocalGenerator
 from leopard.inference.loading import load_generator
+from leopard.inference.row import VisualMemo
 from leopard.schema.generation import GenerationRequest, Generator, SamplingOptions
 from leopard.schema.messages import ImagePart, Message, TextPart
 from tests.conftest import draw_page
@@ -115,7 +116,7 @@ def test_answer_depends_on_the_pixels(generator):
     for seed in (1, 2):
         row = generator.start(ask("What?", seed))
         with torch.inference_mode():
-            logits.append(generator._prefill([row]).logits)
+            logits.append(generator.reader.read([row]).logits)
     assert not torch.allclose(logits[0], logits[1], atol=1e-3)
 
 

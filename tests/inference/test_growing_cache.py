@@ -87,3 +87,19 @@ def test_windowed_layers_stay_those_of_transformers():
     assert not keeps_all(windowed)
     assert keeps_all(DynamicCache())
     assert keeps_all(cache_of([GrowingLayer()]))
+
+
+def test_extended_layer_leaves_room_that_the_caller_writes():
+    layer = GrowingLayer()
+    like = torch.empty(2, 3, 0, 4)
+    buffer = layer.extend(5, like, like, reserve=700)
+    keys, values = piece(5, 0)
+    buffer.keys[:, :, :5], buffer.values[:, :, :5] = keys, values
+    assert torch.equal(layer.keys, keys)
+    assert buffer.keys.shape == (2, 3, 700 + ROOM, 4)
+    assert layer.extend(690, like, like) is buffer
+    assert layer.get_seq_length() == 695
+    assert torch.equal(layer.keys[:, :, :5], keys)
+    longer = layer.extend(ROOM + 6, like, like)
+    assert longer is not buffer
+    assert torch.equal(longer.values[:, :, :5], values)

@@ -50,6 +50,19 @@ def test_text_alone_needs_no_vision():
     assert (found.vision, found.pages, found.visual_tokens) == (0, 0, 0)
 
 
+def test_engines_that_keep_scores_need_memory_for_them():
+    base, kept = (
+        estimate_memory(FULL, DEMAND, weight_bytes=WEIGHTS, scored=scored) for scored in (0, 128)
+    )
+    # 32 heads, and the mask.
+    assert kept.reading - base.reading == 128 * (8700 + 256) * 33 * 4
+    short = replace(DEMAND, positions=20)
+    base, kept = (
+        estimate_memory(FULL, short, weight_bytes=WEIGHTS, scored=scored) for scored in (0, 128)
+    )
+    assert kept.reading - base.reading == 20 * (20 + 256) * 33 * 4
+
+
 def test_smaller_pieces_are_taken_where_memory_is_short():
     roomy = fit_memory(FULL, DEMAND, limit=100 * 2**30, weight_bytes=WEIGHTS)
     assert (roomy.chunk, roomy.piece) == (FULL.vision_chunk_size, memory.PIECES[0])
@@ -127,8 +140,8 @@ def test_smaller_pieces_give_the_same_answer(model, monkeypatch):
     ]
     tight = engine(model, max(need))
     assert tight.generate([REQUEST])[0].text == plain.text
-    assert tight._piece in (64, 16, 4)
-    assert max(pieces) <= tight._piece
+    assert tight.reader.piece in (64, 16, 4)
+    assert max(pieces) <= tight.reader.piece
 
 
 def test_prediction_from_files_is_that_of_the_engine(model, tiny_model_folder):

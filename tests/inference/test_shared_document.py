@@ -84,7 +84,7 @@ def test_scores_are_those_given_alone(shared):
     for row, scores in zip(rows, state.logits, strict=True):
         single = fresh(shared)
         with torch.inference_mode():
-            expected = single._prefill([single.start(row.request)]).logits[0]
+            expected = single.reader.read([single.start(row.request)]).logits[0]
         assert torch.allclose(scores, expected, atol=1e-4)
         assert not torch.allclose(scores, state.logits.roll(1, 0)[0], atol=1e-4) or row is rows[-1]
     for _ in range(3):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from leopard.cli._served import ENGINES, ModelChoice, served_model
+from leopard.cli._served import ModelChoice, served_model
 from leopard.errors import ConfigError, LeopardError
 from leopard.schema.generation import GenerationRequest, Progress
 
@@ -103,7 +103,7 @@ def _remote(choice: BatchChoice) -> Answerer:
 
     if not choice.model.model:
         raise ConfigError("--server needs the model's name as the server knows it: give --model")
-    if choice.model.engine != next(iter(ENGINES)) or choice.model.changes:
+    if choice.model.engine or choice.model.weights or choice.model.changes:
         raise ConfigError("the server has its own engine and settings; give them to the server")
     generator = OpenAIGenerator(
         ServerOptions(

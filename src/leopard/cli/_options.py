@@ -29,6 +29,17 @@ OnTooMany = Annotated[
 ]
 Device = Annotated[str | None, typer.Option(help="cpu, cuda or mps.")]
 Weights = Annotated[str | None, typer.Option(help="int8 or int4: quantised weights on a CPU.")]
+LocalEngine = Annotated[
+    str | None,
+    typer.Option(help="torch, or onnx on a CPU. Default: onnx with --weights, otherwise torch."),
+]
+Engine = Annotated[
+    str | None,
+    typer.Option(
+        help="torch, onnx on a CPU, or vllm (see docs/vllm.md). Default: onnx with --weights, "
+        "otherwise torch."
+    ),
+]
 MaxNewTokens = Annotated[int, typer.Option(min=1, help="Most tokens of an answer.")]
 Server = Annotated[
     str | None,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from leopard.serving.planning import Planner, PromptPlan
     from leopard.serving.service import ServedModel
 
+ENGINES = ("torch", "onnx", "vllm")
+"""Names of what can run a model."""
 FAKE = "fake"
 
 
@@ -23,8 +25,10 @@ class ModelChoice:
 
     model: str | None = None
     """Folder, hub name or name of a shipped model; `fake` needs no weights."""
-    engine: str = "torch"
-    """Name in `ENGINES`."""
+    engine: str | None = None
+    """One of `ENGINES`; what suits the weights by default."""
+    weights: str | None = None
+    """`int8` or `int4` for quantised weights on a CPU."""
     device: str | None = None
     """`cpu`, `cuda` or `mps`; the best there is by default."""
     batch_size: int = 8
@@ -47,14 +51,16 @@ def served_model(choice: ModelChoice) -> ServedModel:
         ConfigError: If the engine is unknown or cannot do what is asked.
         CheckpointError: If the model cannot be loaded.
     """
-    if choice.engine not in ENGINES:
-        raise ConfigError(f"engine {choice.engine!r} is unknown; use {' or '.join(ENGINES)}")
+    if choice.engine is not None and choice.engine not in ENGINES:
+        raise ConfigError(f"engine {choice.engine!r} is unknown; use {', '.join(ENGINES)}")
     if choice.tensor_parallel != 1 and choice.engine != "vllm":
         raise ConfigError(
             f"tensor-parallel is {choice.tensor_parallel}, which only the engine vllm does; give "
             "--engine vllm, too"
         )
-    return _fake(choice) if choice.model == FAKE else ENGINES[choice.engine](choice)
+    if choice.model == FAKE:
+        return _fake(choice)
+    return _vllm(choice) if choice.engine == "vllm" else _local(choice)
 
 
 def _fake(choice: ModelChoice) -> ServedModel:
@@ -76,13 +82,15 @@ def _fake(choice: ModelChoice) -> ServedModel:
     )
 
 
-def _torch(choice: ModelChoice) -> ServedModel:
+def _local(choice: ModelChoice) -> ServedModel:
     from leopard.inference.engine import EngineOptions
     from leopard.inference.leopard import Leopard
 
     leopard = Leopard.from_pretrained(
         choice.model,
         device=choice.device,
+        weights=choice.weights,
+        engine=choice.engine,
         options=EngineOptions(max_batch_size=choice.batch_size),
         processor_settings=choice.processor,
     )
@@ -95,6 +103,11 @@ def _vllm(choice: ModelChoice) -> ServedModel:
             f"device is {choice.device!r}, but vLLM takes the device that it was built for; leave "
             "it out"
         )
+    if choice.weights is not None:
+        raise ConfigError(
+            f"weights are {choice.weights!r}, but vLLM takes them as they are stored; leave them "
+            "out, or use engine onnx"
+        )
     from leopard.inference.vllm.generator import VllmGenerator, VllmOptions
 
     generator = VllmGenerator(
@@ -105,10 +118,6 @@ def _vllm(choice: ModelChoice) -> ServedModel:
         processor_settings=choice.changes,
     )
     return _with_pages(generator, generator.processor)
-
-
-ENGINES: dict[str, Callable[[ModelChoice], ServedModel]] = {"torch": _torch, "vllm": _vllm}
-"""Engines by name."""
 
 
 def _with_pages(generator: Any, processor: Any) -> ServedModel:

@@ -67,9 +67,7 @@ def ask(
     part: Annotated[
         str, typer.Option(help="With --batch: such as 2/8, the second of eight parts.")
     ] = "1/1",
-    engine: Annotated[
-        str, typer.Option(help="With --batch: torch or vllm (see docs/vllm.md).")
-    ] = "torch",
+    engine: options.Engine = None,
     server: Annotated[
         str | None, typer.Option(help="With --batch: ask this server, such as http://host/v1.")
     ] = None,
@@ -94,9 +92,7 @@ def ask(
     if batch is not None:
         if words:
             raise ConfigError(f"{words[0]}: with --batch, files and questions stand in {batch}")
-        _refuse_with_batch(
-            pages=pages, password=password, dtype=dtype, weights=weights, index=index, json=as_json
-        )
+        _refuse_with_batch(pages=pages, password=password, dtype=dtype, index=index, json=as_json)
         ask_batch(
             BatchChoice(
                 questions=batch,
@@ -106,6 +102,7 @@ def ask(
                 model=ModelChoice(
                     model=model,
                     engine=engine,
+                    weights=weights,
                     device=device,
                     batch_size=batch_size,
                     processor=settings,
@@ -117,11 +114,11 @@ def ask(
             )
         )
         return
-    _refuse_without_batch(out=out, part=part != "1/1", engine=engine != "torch", server=server)
+    _refuse_without_batch(out=out, part=part != "1/1", engine=engine == "vllm", server=server)
     files, question = _split(words or [])
     console = make_console(quiet)
     with waiting(console, "Loading the model"):
-        leopard = _load(model, (device, dtype, weights), index, settings)
+        leopard = _load(model, (device, dtype, weights, engine), index, settings)
     how = leopard.load_options(pages=pages, password=password, limits=limits)
     read = read_pages(files, how, console)
     for failure in read.failures:
@@ -159,7 +156,7 @@ def _is_file(text: str) -> bool:
 
 def _load(
     model: str | None,
-    form: tuple[str | None, str | None, str | None],
+    form: tuple[str | None, str | None, str | None, str | None],
     index: Path | None,
     settings: dict[str, Any],
 ) -> Leopard:
@@ -167,12 +164,13 @@ def _load(
     from leopard.inference.engine import EngineOptions
     from leopard.inference.leopard import Leopard
 
-    device, dtype, weights = form
+    device, dtype, weights, engine = form
     return Leopard.from_pretrained(
         model,
         device=device,
         dtype=dtype,
         weights=weights,
+        engine=engine,
         options=EngineOptions(index=index or default_folder()),
         processor_settings=settings,
     )
@@ -247,6 +245,7 @@ def _refuse_with_batch(**options: object) -> None:
 def _refuse_without_batch(**options: object) -> None:
     given = [name for name, value in options.items() if value]
     if given:
+        what = "--engine vllm" if given[0] == "engine" else f"--{given[0]}"
         raise ConfigError(
-            f"--{given[0]} goes with --batch only; give a file of questions or leave it out"
+            f"{what} goes with --batch only; give a file of questions or leave it out"
         )

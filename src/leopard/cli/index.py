@@ -44,6 +44,7 @@ def index(
     ] = None,
     device: options.Device = None,
     weights: options.Weights = None,
+    engine: options.LocalEngine = None,
     max_pages: options.MaxPages = None,
     max_megapixels: options.MaxMegapixels = None,
     max_megabytes: options.MaxMegabytes = None,
@@ -65,6 +66,7 @@ def index(
             model,
             device=device,
             weights=weights,
+            engine=engine,
             options=EngineOptions(index=folder or default_folder(), index_writes=True),
             processor_settings=options.processor_settings(policy, max_crops, on_too_many),
         )

@@ -74,9 +74,8 @@ def serve(
     max_crops: options.MaxCrops = None,
     on_too_many: options.OnTooMany = None,
     device: options.Device = None,
-    engine: Annotated[
-        str, typer.Option(help="What runs the model: torch or vllm (see docs/vllm.md).")
-    ] = "torch",
+    weights: options.Weights = None,
+    engine: options.Engine = None,
     tensor_parallel: Annotated[
         int, typer.Option(min=1, help="With vllm: GPUs that the model is spread over.")
     ] = 1,
@@ -106,6 +105,7 @@ def serve(
         ModelChoice(
             model=model,
             engine=engine,
+            weights=weights,
             device=device,
             batch_size=batch_size,
             tensor_parallel=tensor_parallel,

@@ -8,33 +8,33 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
-from transformers import DynamicCache
 
 from leopard.errors import ConfigError, GenerationError
+from leopard.inference.decoders import Decoder, TorchDecoder
 from leopard.inference.decoding_state import DecodingState
 from leopard.inference.disk_store import DiskStore
 from leopard.inference.encoders import (
     CropEncoder,
     PreparedRequest,
     RequestEncoder,
-    Visuals,
     WholeImageEncoder,
     stop_tokens,
 )
-from leopard.inference.growing_cache import new_cache
-from leopard.inference.memory import PIECES, fit_memory, free_bytes, weight_bytes_of
-from leopard.inference.prefix_cache import PrefixCache, prefix_key, prefix_length
+from leopard.inference.memory import fit_memory, free_bytes, weight_bytes_of
+from leopard.inference.prefix_cache import PrefixCache
+from leopard.inference.reading import PromptReader
+from leopard.inference.row import Row, VisualMemo
 from leopard.inference.sampling import Sampler
-from leopard.inference.shared_document import SharedState, can_share
+from leopard.inference.shared_document import SharedState
 from leopard.inference.text_stream import TextStream
-from leopard.inference.vision_cache import VisionCache, WeightsFingerprint
-from leopard.schema.generation import Generation, GenerationRequest, Timings, Usage
+from leopard.inference.vision_cache import VisionCache
+from leopard.schema.generation import Generation, GenerationRequest, Timings
 
 if TYPE_CHECKING:
     from leopard.inference.running_batch import LocalBatch
@@ -67,53 +67,6 @@ class EngineOptions:
             )
 
 
-@dataclass(slots=True)
-class Row:
-    """One request on its way to an answer."""
-
-    request: GenerationRequest
-    prepared: PreparedRequest
-    visuals: Visuals | None
-    sampler: Sampler
-    stream: TextStream
-    timings: Timings
-    tokens: list[int] = field(default_factory=list)
-    finish_reason: str = ""
-    fresh: str = ""
-    """Text that became certain in the last step."""
-    error: GenerationError | None = None
-    """What ended the answer before its time."""
-
-    @property
-    def is_finished(self) -> bool:
-        """Whether the answer is complete."""
-        return bool(self.finish_reason) or self.error is not None
-
-    def generation(self) -> Generation:
-        """The finished answer.
-
-        Raises:
-            GenerationError: If the model could not give one.
-        """
-        if self.error is not None:
-            raise self.error
-        ids = self.prepared.input_ids
-        visual = 0
-        if self.visuals is not None:
-            visual = self.visuals.tokens.shape[0] * self.visuals.tokens.shape[1]
-        return Generation(
-            text=self.stream.text,
-            finish_reason=self.finish_reason,
-            usage=Usage(
-                prompt_tokens=len(ids),
-                visual_tokens=visual,
-                crops=self.prepared.num_crops,
-                completion_tokens=len(self.tokens),
-            ),
-            timings=self.timings,
-        )
-
-
 class LocalGenerator:
     """Answers with a model in this process; see `leopard.schema.generation.Generator`.
 
@@ -124,6 +77,7 @@ class LocalGenerator:
         processor: Its processor.
         name: Name in logs and answers.
         options: Batch and cache sizes.
+        decoder: What computes the language model; torch by default.
     """
 
     def __init__(
@@ -133,6 +87,7 @@ class LocalGenerator:
         *,
         name: str = "leopard",
         options: EngineOptions | None = None,
+        decoder: Decoder | None = None,
     ) -> None:
         self.model = model.eval()
         self.processor = processor
@@ -140,15 +95,19 @@ class LocalGenerator:
         self.index = self._open_index()
         self.vision_cache = VisionCache(self.options.vision_cache_bytes, self.index)
         self.prefix_cache = PrefixCache(self.options.prefix_cache_bytes, self.index)
-        self._language_weights = WeightsFingerprint(model)
         self._name = name
-        self._image_token = model.config.image_token_id
+        self.decoder: Decoder = TorchDecoder(model) if decoder is None else decoder
         self.encoder: RequestEncoder = self._make_encoder()
+        self.reader = PromptReader(
+            model,
+            self.decoder,
+            self.encoder,
+            self.prefix_cache,
+            is_indexed=self.index is not None,
+        )
         self.stop_tokens = stop_tokens(model, self.encoder)
         self._forbidden = self._forbidden_tokens()
-        self._can_share = can_share(model)
         self._weight_bytes = weight_bytes_of(model)
-        self._piece = PIECES[0]
 
     @property
     def name(self) -> str:
@@ -256,7 +215,7 @@ class LocalGenerator:
         """Read the prompts of started rows and choose the first token of each."""
         begin = time.perf_counter()
         with torch.inference_mode():
-            state = self._prefill(rows)
+            state = self.reader.read(rows)
             self._choose(rows, state.logits)
         _note_first_token(rows, begin)
         return state
@@ -265,13 +224,7 @@ class LocalGenerator:
         """As `begin`, for rows about one document."""
         begin = time.perf_counter()
         with torch.inference_mode():
-            length = self._document_length(rows[0])
-            cache = self._document(rows[0], length)
-            table = self.model.get_input_embeddings()
-            device = table.weight.device
-            state = SharedState(cache, length, len(rows), device)
-            rest = [torch.tensor(row.prepared.input_ids[length:], device=device) for row in rows]
-            state.read(self.model, [table(ids) for ids in rest])
+            state = self.reader.read_shared(rows)
             self._choose(rows, state.logits)
         _note_first_token(rows, begin)
         return state
@@ -282,9 +235,9 @@ class LocalGenerator:
         running = [row for row in rows if not row.is_finished]
         with torch.inference_mode():
             if isinstance(state, SharedState):
-                self._step_shared(rows, state)
+                self.reader.step_shared(rows, state)
             else:
-                self._step(rows, state)
+                self.reader.step(rows, state)
             self._choose(rows, state.logits)
         spent = time.perf_counter() - begin
         for row in running:
@@ -306,11 +259,8 @@ class LocalGenerator:
             LeopardError: As `start`.
         """
         row = self.start(request, watch=watch)
-        length = self._document_length(row)
-        if row.visuals is not None and length:
-            with torch.inference_mode():
-                self._document(row, length)
-        return length
+        with torch.inference_mode():
+            return self.reader.remember(row)
 
     def open_batch(self) -> LocalBatch:
         """A batch that requests join and leave while it runs; one at a time, in one thread."""
@@ -333,8 +283,9 @@ class LocalGenerator:
             limit=free_bytes(weight.device) + present if limit is None else limit,
             weight_bytes=self._weight_bytes,
             value_bytes=weight.element_size(),
+            scored=self.decoder.scored_positions,
         )
-        self.encoder.chunk, self._piece = fitted.chunk, fitted.piece
+        self.encoder.chunk, self.reader.piece = fitted.chunk, fitted.piece
 
     # --- Set-up ------------------------------------------------------------------------------
 
@@ -352,13 +303,16 @@ class LocalGenerator:
     def _forbidden_tokens(self) -> set[int]:
         """Placeholders and other tokens that the checkpoint never writes."""
         settings = self.model.generation_config
-        return {self._image_token, *((settings.suppress_tokens or []) if settings else [])}
+        return {
+            self.model.config.image_token_id,
+            *((settings.suppress_tokens or []) if settings else []),
+        }
 
     def _batches(self, rows: Sequence[Row]) -> Iterator[list[Row]]:
         """Rows about one document together, the others by length, so that little is padded."""
         documents: dict[str, list[Row]] = {}
         for index, row in enumerate(rows):
-            documents.setdefault(self._document_key(row) or f"row {index}", []).append(row)
+            documents.setdefault(self.reader.document_key(row) or f"row {index}", []).append(row)
         single: list[Row] = []
         for asked in documents.values():
             for start in range(0, len(asked), self.options.max_batch_size):
@@ -371,8 +325,8 @@ class LocalGenerator:
 
     def _batches_by_length(self, rows: Sequence[Row]) -> Iterator[list[Row]]:
         batch: list[Row] = []
-        for row in sorted(rows, key=lambda row: len(row.prepared.input_ids)):
-            tokens = (len(batch) + 1) * len(row.prepared.input_ids)
+        for row in sorted(rows, key=lambda row: len(row.input_ids)):
+            tokens = (len(batch) + 1) * len(row.input_ids)
             full = len(batch) == self.options.max_batch_size
             if batch and (full or tokens > self.options.max_batch_tokens):
                 yield batch
@@ -381,152 +335,16 @@ class LocalGenerator:
         if batch:
             yield batch
 
-    # --- Steps -------------------------------------------------------------------------------
-
-    def _prefill(self, rows: Sequence[Row]) -> DecodingState:
-        if len(rows) == 1 and self.prefix_cache.max_bytes:
-            return self._prefill_one(rows[0])
-        longest = max(len(row.prepared.input_ids) for row in rows)
-        embeds = [self._embed(row) for row in rows]
-        device = embeds[0].device
-        padded = torch.zeros(len(rows), longest, embeds[0].shape[-1], dtype=embeds[0].dtype)
-        padded = padded.to(device)
-        mask = torch.zeros(len(rows), longest, dtype=torch.long, device=device)
-        for index, embed in enumerate(embeds):
-            padded[index, longest - len(embed) :] = embed
-            mask[index, longest - len(embed) :] = 1
-        state = DecodingState(mask, new_cache(self.model.config))
-        self._forward(state, inputs_embeds=padded)
-        return state
-
-    def _prefill_one(self, row: Row) -> DecodingState:
-        """The document first, then the question, so that the document can be had from the cache.
-
-        Both are computed apart even when nothing is cached: the arithmetic is then the same.
-        """
-        embeds = self._embed(row)[None]
-        # The last position must be computed in any case: it gives the first token.
-        length = min(self._document_length(row), len(row.prepared.input_ids) - 1)
-        state = DecodingState(
-            torch.ones(1, embeds.shape[1], dtype=torch.long, device=embeds.device),
-            new_cache(self.model.config),
-        )
-        if row.visuals is not None and length > 0:
-            state.cache = self._document(row, length)
-            embeds = embeds[:, length:]
-        self._forward(state, inputs_embeds=embeds)
-        return state
-
-    def _document(self, row: Row, length: int) -> DynamicCache:
-        """Keys and values of the first positions of a prompt, read or had from the cache."""
-        assert row.visuals is not None
-        ids = row.prepared.input_ids[:length]
-        key = prefix_key(ids, row.visuals.keys, self._prefix_scope())
-        entry = self.prefix_cache.find(key, self.model.get_input_embeddings().weight.device)
-        if entry is not None:
-            return entry.restore()
-        embeds = self._embed(row)[None, :length]
-        state = DecodingState(
-            torch.ones(1, length, dtype=torch.long, device=embeds.device),
-            new_cache(self.model.config),
-        )
-        self._forward(state, inputs_embeds=embeds)
-        self.prefix_cache.store(key, state.cache)
-        return state.cache
-
-    def _document_length(self, row: Row) -> int:
-        return prefix_length(row.prepared.input_ids, self._image_token)
-
-    def _document_key(self, row: Row) -> str:
-        """Name of the beginning with all images; empty without one, or with nothing after it."""
-        length = self._document_length(row)
-        if row.visuals is None or not 0 < length < len(row.prepared.input_ids):
-            return ""
-        return prefix_key(row.prepared.input_ids[:length], row.visuals.keys, "")
-
     def _share_document(self, rows: Sequence[Row]) -> bool:
         """Whether rows can be decoded as conversations about one document."""
-        if len(rows) < 2 or not self._can_share:
+        if len(rows) < 2 or not self.decoder.takes_masks:
             return False
-        length = self._document_length(rows[0])
-        positions = length + sum(len(row.prepared.input_ids) - length for row in rows)
-        keys = {self._document_key(row) for row in rows}
+        length = self.reader.document_length(rows[0])
+        positions = length + sum(len(row.input_ids) - length for row in rows)
+        keys = {self.reader.document_key(row) for row in rows}
         return len(keys) == 1 and "" not in keys and positions <= self.options.max_batch_tokens
 
-    def _prefix_scope(self) -> str:
-        return f"{self.encoder.scope()} {self._language_fingerprint()}"
-
-    def _language_fingerprint(self) -> str:
-        """Changes when the language model is trained on.
-
-        Entries on disk need the weights themselves; in memory their places do, which is quicker.
-        """
-        if self.index is not None:
-            return self._language_weights()
-        return str(
-            hash(
-                tuple(
-                    (tensor.data_ptr(), 0 if tensor.is_inference() else tensor._version)
-                    for tensor in self.model.parameters()
-                )
-            )
-        )
-
-    def _step(self, rows: Sequence[Row], state: DecodingState) -> None:
-        ids = torch.tensor([[row.tokens[-1]] for row in rows], device=state.mask.device)
-        state.mask = torch.cat([state.mask, state.mask.new_ones(len(rows), 1)], dim=1)
-        self._forward(state, input_ids=ids)
-
-    def _step_shared(self, rows: Sequence[Row], state: SharedState) -> None:
-        table = self.model.get_input_embeddings()
-        device = table.weight.device
-        state.read(
-            self.model,
-            [
-                None if row.is_finished else table(torch.tensor([row.tokens[-1]], device=device))
-                for row in rows
-            ],
-        )
-
-    def _forward(self, state: DecodingState, **inputs: Tensor) -> None:
-        """Read new positions, a bounded number at a time where none are padded."""
-        (name, given), *_ = inputs.items()
-        left = given.shape[1]
-        for part in [given] if state.is_padded else given.split(self._piece, dim=1):
-            left -= part.shape[1]
-            self._forward_part(state, left, **{name: part})
-
-    def _forward_part(self, state: DecodingState, left: int, **inputs: Tensor) -> None:
-        """As `_forward` for some of the new positions, of which `left` are still to come."""
-        mask = state.mask
-        length = next(iter(inputs.values())).shape[1]
-        if state.is_padded:
-            positions = (mask.cumsum(dim=1) - 1).clamp(min=0)[:, -length:]
-        else:
-            end = state.num_columns - left
-            positions = torch.arange(end - length, end, device=mask.device)
-            positions = positions.expand(len(mask), -1)
-        output = self.model(
-            attention_mask=mask if state.is_padded else None,
-            position_ids=positions,
-            past_key_values=state.cache,
-            use_cache=True,
-            logits_to_keep=1,
-            **inputs,
-        )
-        state.logits = output.logits[:, -1]
-
-    def _embed(self, row: Row) -> Tensor:
-        """Embeddings of a prompt with visual tokens in the place of placeholders, (length, dim)."""
-        table = self.model.get_input_embeddings()
-        ids = torch.tensor(row.prepared.input_ids, device=table.weight.device)
-        embeds: Tensor = table(ids)
-        if row.visuals is None:
-            return embeds
-        features = row.visuals.tokens.to(embeds.device, embeds.dtype).flatten(0, 1)
-        places = ids == self._image_token
-        assert int(places.sum()) == len(features), "the processor keeps these equal"
-        return embeds.masked_scatter(places[:, None], features)
+    # --- Tokens ------------------------------------------------------------------------------
 
     def _choose(self, rows: Sequence[Row], logits: Tensor) -> None:
         limit = self.model.config.text_config.max_position_embeddings
@@ -555,7 +373,7 @@ class LocalGenerator:
             row.finish_reason = "stop"
         elif (
             len(row.tokens) >= row.request.sampling.max_new_tokens
-            or len(row.prepared.input_ids) + len(row.tokens) >= limit
+            or len(row.input_ids) + len(row.tokens) >= limit
         ):
             row.finish_reason = "length"
 
@@ -564,12 +382,3 @@ def _note_first_token(rows: Sequence[Row], begin: float) -> None:
     spent = time.perf_counter() - begin
     for row in rows:
         row.timings = replace(row.timings, first_token_s=spent)
-
-
-@dataclass(slots=True)
-class VisualMemo:
-    """Visual tokens of one document, kept for its next question."""
-
-    visuals: Visuals | None = None
-    layout: Any = None
-    scope: str = ""

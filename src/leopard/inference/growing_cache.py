@@ -20,7 +20,7 @@ ROOM = 256
 """Positions added whenever a buffer is full."""
 
 
-class _Buffer:
+class Buffer:
     """Memory of one layer; one layer object at a time may write behind what others read."""
 
     def __init__(self, keys: Tensor, values: Tensor) -> None:
@@ -41,7 +41,7 @@ class GrowingLayer(DynamicLayer):
 
     def __init__(self, **_: Any) -> None:
         super().__init__()
-        self._buffer: _Buffer | None = None
+        self._buffer: Buffer | None = None
 
     @classmethod
     def holding(cls, keys: Tensor, values: Tensor) -> GrowingLayer:
@@ -70,23 +70,42 @@ class GrowingLayer(DynamicLayer):
         self, key_states: Tensor, value_states: Tensor, *_: Any, **__: Any
     ) -> tuple[Tensor, Tensor]:
         """Write new positions behind the others; returns all of them."""
-        if not self.is_initialized:
-            self.lazy_initialization(key_states, value_states)
-        start = self.get_seq_length()
-        end = start + key_states.shape[-2]
-        buffer = self._writable(end, key_states, value_states)
-        buffer.keys[:, :, start:end] = key_states
-        buffer.values[:, :, start:end] = value_states
-        self.keys, self.values = buffer.keys[:, :, :end], buffer.values[:, :, :end]
+        start, new = self.get_seq_length(), key_states.shape[-2]
+        buffer = self.extend(new, key_states, value_states)
+        buffer.keys[:, :, start : start + new] = key_states
+        buffer.values[:, :, start : start + new] = value_states
+        assert self.keys is not None
+        assert self.values is not None
         return self.keys, self.values
 
-    def _writable(self, end: int, key_states: Tensor, value_states: Tensor) -> _Buffer:
+    def extend(
+        self, count: int, key_like: Tensor, value_like: Tensor, *, reserve: int = 0
+    ) -> Buffer:
+        """Make room for new positions behind the others, which the caller writes.
+
+        Args:
+            count: New positions.
+            key_like: (rows, heads, any, head_dim), of the keys' number type and device.
+            value_like: The same for values.
+            reserve: Positions in all that will soon be needed.
+
+        Returns:
+            Memory with the positions so far, the new ones behind them, and free ones.
+        """
+        if not self.is_initialized:
+            self.lazy_initialization(key_like, value_like)
+        end = self.get_seq_length() + count
+        buffer = self._writable(end, key_like, value_like, max(end, reserve))
+        self.keys, self.values = buffer.keys[:, :, :end], buffer.values[:, :, :end]
+        return buffer
+
+    def _writable(self, end: int, key_like: Tensor, value_like: Tensor, size: int) -> Buffer:
         """A buffer of at least `end` positions that holds the present ones and is ours."""
         buffer = self._buffer
         if buffer is not None and buffer.keys.shape[2] >= end and buffer.may_write(self):
             return buffer
         start = self.get_seq_length()
-        buffer = _Buffer(_roomy(key_states, end), _roomy(value_states, end))
+        buffer = Buffer(_roomy(key_like, size), _roomy(value_like, size))
         if start:
             assert self.keys is not None
             assert self.values is not None

@@ -12,8 +12,9 @@ from typing import Any
 
 from leopard.documents import Limits, LoadedPages, LoadOptions, load_pages
 from leopard.errors import LeopardError, PromptError
-from leopard.inference.engine import EngineOptions, LocalGenerator, Row, VisualMemo
+from leopard.inference.engine import EngineOptions, LocalGenerator
 from leopard.inference.loading import LoadSettings, load_generator
+from leopard.inference.row import Row, VisualMemo
 from leopard.processor import LeopardProcessor
 from leopard.processor.prompt import IMAGE_TAG, instruction_for, message_from_text
 from leopard.schema.generation import GenerationRequest, SamplingOptions, Timings, Usage
@@ -117,6 +118,7 @@ class Leopard:
         dtype: Any = None,
         device_map: Any = None,
         weights: str | None = None,
+        engine: str | None = None,
         options: EngineOptions | None = None,
         processor_settings: Mapping[str, Any] | None = None,
         **hub: Any,
@@ -130,6 +132,8 @@ class Leopard:
             dtype: Number type of the weights, such as `float32`; what suits the device by default.
             device_map: Spreads the model over devices; instead of `device`.
             weights: `int8` or `int4` for quantised weights on a CPU.
+            engine: What computes the language model: `torch`, or `onnx` on a CPU; torch by default,
+                and onnx for quantised weights.
             options: Batch and cache sizes.
             processor_settings: Settings to use instead of the saved ones, such as
                 `{"policy": "fill", "on_too_many_images": "uniform"}`.
@@ -139,7 +143,9 @@ class Leopard:
             CheckpointError: If the model is not found, incomplete or contradicts itself.
             ConfigError: If a setting cannot be met.
         """
-        settings = LoadSettings(device=device, dtype=dtype, device_map=device_map, weights=weights)
+        settings = LoadSettings(
+            device=device, dtype=dtype, device_map=device_map, weights=weights, engine=engine
+        )
         return cls(
             load_generator(
                 folder_or_name,

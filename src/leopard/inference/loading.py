@@ -16,6 +16,7 @@ from leopard.errors import CheckpointError, ConfigError
 from leopard.inference.engine import EngineOptions, LocalGenerator
 from leopard.inference.kernels import use_fast_kernels
 from leopard.inference.memory import Demand, estimate_memory
+from leopard.inference.onnx.loading import take_language_model
 from leopard.inference.quantized import FORMS, quantize
 from leopard.model import LeopardConfig
 from leopard.model.conversion import (
@@ -35,6 +36,8 @@ from leopard.processor import LeopardProcessor
 from leopard.processor.crops import CropPlan
 from leopard.processor.idefics2 import load_idefics2_processor
 
+ENGINES = ("torch", "onnx")
+"""What can compute the language model in this process."""
 SHIPPED_MODELS = Path(leopard.model.__file__).parent / "shipped"
 DEFAULT_MODEL = "leopard-nano"
 
@@ -57,8 +60,28 @@ class LoadSettings:
     """`sdpa`, `eager` or `flex_attention`; None leaves it to transformers."""
     weights: str | None = None
     """`int8` or `int4` for answers on a CPU with quantised weights; None keeps them as they are."""
+    engine: str | None = None
+    """What computes the language model: `torch`, or `onnx` on a CPU; None picks torch, and onnx for
+    quantised weights."""
+
+    @property
+    def uses_onnx(self) -> bool:
+        """Whether ONNX Runtime computes the language model."""
+        return self.engine == "onnx" or (self.engine is None and self.weights is not None)
 
     def __post_init__(self) -> None:
+        if self.engine is not None and self.engine not in ENGINES:
+            raise ConfigError(f"engine {self.engine!r} is unknown; use {' or '.join(ENGINES)}")
+        if self.engine == "torch" and self.weights == "int4":
+            raise ConfigError(
+                "weights int4 are computed by the engine onnx alone, and engine torch is asked "
+                "for; use engine onnx, or weights int8"
+            )
+        if self.uses_onnx and self.device_map is not None:
+            raise ConfigError(
+                "the engine onnx computes on one CPU, and device_map is given; leave it out, or "
+                "use engine torch without weights"
+            )
         if self.weights is not None and self.weights not in FORMS:
             raise ConfigError(f"weights {self.weights!r} are unknown; use {' or '.join(FORMS)}")
         if self.device is not None and self.device_map is not None:
@@ -175,7 +198,8 @@ def load_generator(
     origin = resolve_model(name_or_folder)
     device = pick_device(settings.device)
     # Weights that are quantised afterwards are rounded once, from single precision.
-    stored = torch.float32 if settings.weights else _stored_dtype(origin, **hub)
+    single = settings.weights is not None or settings.uses_onnx
+    stored = torch.float32 if single else _stored_dtype(origin, **hub)
     kwargs: dict[str, Any] = {"dtype": pick_dtype(device, settings.dtype, stored=stored), **hub}
     if settings.device_map is not None:
         kwargs["device_map"] = settings.device_map
@@ -186,11 +210,14 @@ def load_generator(
         processor = load_processor(origin, settings=processor_settings, **hub)
     if settings.device_map is None:
         model.to(device)
+    decoder = take_language_model(model, settings.weights) if settings.uses_onnx else None
     if settings.weights is not None:
-        quantize(model, settings.weights)
+        quantize(model)
     if settings.device_map is None:
         use_fast_kernels(model)
-    return LocalGenerator(model, processor, name=Path(origin).name, options=options)
+    return LocalGenerator(
+        model, processor, name=Path(origin).name, options=options, decoder=decoder
+    )
 
 
 def _stored_dtype(origin: str, **hub: Any) -> torch.dtype | None:

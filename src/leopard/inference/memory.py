@@ -76,7 +76,7 @@ class MemoryEstimate:
         return {**{name: getattr(self, name) for name in names}, "total": self.total}
 
 
-def estimate_memory(
+def estimate_memory(  # noqa: PLR0913 - all that decides the peak
     config: Any,
     demand: Demand,
     *,
@@ -84,6 +84,7 @@ def estimate_memory(
     value_bytes: int = 4,
     chunk: int | None = None,
     piece: int = PIECES[0],
+    scored: int = 0,
 ) -> MemoryEstimate:
     """Predict the peak of one answer.
 
@@ -94,6 +95,7 @@ def estimate_memory(
         value_bytes: Bytes of one activation.
         chunk: Crops at once; those of the configuration by default.
         piece: Prompt positions at once.
+        scored: New positions whose attention scores are in memory at once; 0 where none are.
     """
     text = config.text_config
     chunk = min(chunk or config.vision_chunk_size, max(demand.num_crops, 1))
@@ -107,7 +109,8 @@ def estimate_memory(
         visual_tokens=2 * tokens,
         vision=_vision_bytes(config, demand, chunk, value_bytes) if demand.num_crops else 0,
         keys_values=per_position * (demand.positions + ROOM) * value_bytes,
-        reading=_reading_bytes(text, demand.positions, min(piece, demand.positions), value_bytes),
+        reading=_reading_bytes(text, demand.positions, min(piece, demand.positions), value_bytes)
+        + _score_bytes(text, demand.positions, min(piece, scored, demand.positions)),
         chunk=chunk,
         piece=piece,
     )
@@ -145,8 +148,19 @@ def _reading_bytes(text: Any, positions: int, piece: int, value_bytes: int) -> i
     return count
 
 
+def _score_bytes(text: Any, positions: int, scored: int) -> int:
+    """What some new positions see of all, in single precision, for all heads; and their mask."""
+    return 4 * scored * (positions + ROOM) * (int(text.num_attention_heads) + 1)
+
+
 def fit_memory(
-    config: Any, demand: Demand, *, limit: int, weight_bytes: int, value_bytes: int = 4
+    config: Any,
+    demand: Demand,
+    *,
+    limit: int,
+    weight_bytes: int,
+    value_bytes: int = 4,
+    scored: int = 0,
 ) -> MemoryEstimate:
     """The quickest way to answer within a number of bytes.
 
@@ -156,6 +170,7 @@ def fit_memory(
         limit: Most bytes at the peak.
         weight_bytes: As in `estimate_memory`.
         value_bytes: As in `estimate_memory`.
+        scored: As in `estimate_memory`.
 
     Raises:
         GenerationError: If even the smallest pieces do not fit; names need and limit.
@@ -169,6 +184,7 @@ def fit_memory(
             value_bytes=value_bytes,
             chunk=chunk,
             piece=piece,
+            scored=scored,
         )
         if found.total <= limit:
             return found

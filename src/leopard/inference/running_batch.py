@@ -14,7 +14,8 @@ from leopard.inference.decoding_state import DecodingState, join_states, keep_ro
 from leopard.schema.generation import GenerationRequest, Progress
 
 if TYPE_CHECKING:
-    from leopard.inference.engine import LocalGenerator, Row
+    from leopard.inference.engine import LocalGenerator
+    from leopard.inference.row import Row
 
 
 @dataclass(slots=True)

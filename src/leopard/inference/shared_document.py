@@ -8,13 +8,16 @@ the document, so that every answer is what it would be alone. Knows nothing of t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 from transformers import DynamicCache
 
 from leopard.inference.growing_cache import keeps_all
+
+if TYPE_CHECKING:
+    from leopard.inference.decoders import Decoder
 
 DOCUMENT = -1
 """Owner of the positions that all conversations see."""
@@ -40,11 +43,11 @@ class SharedState:
         """Scores for the next token, (rows, vocabulary)."""
 
     @torch.inference_mode()
-    def read(self, model: Any, pieces: Sequence[Tensor | None]) -> None:
+    def read(self, decoder: Decoder, pieces: Sequence[Tensor | None]) -> None:
         """Read the next positions of each conversation; `logits` then follow the last of each.
 
         Args:
-            model: The whole model.
+            decoder: The language model.
             pieces: Embeddings of the new positions of each conversation, (new positions, dim), or
                 None for one that is finished; its scores are zeros.
         """
@@ -52,16 +55,15 @@ class SharedState:
         embeds = torch.cat([piece for _, piece in given])[None]
         ends = torch.tensor([len(piece) for _, piece in given], device=embeds.device).cumsum(0) - 1
         new = self._append(given, embeds.device)
-        output = model(
-            inputs_embeds=embeds,
-            attention_mask=self._mask(new, embeds.dtype),
-            position_ids=self._places[-new:][None],
-            past_key_values=self.cache,
-            use_cache=True,
-            logits_to_keep=ends,
+        logits = decoder.read(
+            embeds,
+            self._places[-new:][None],
+            self.cache,
+            mask=self._mask(new, embeds.dtype),
+            kept=ends,
         )
-        self.logits = output.logits.new_zeros(len(pieces), output.logits.shape[-1])
-        self.logits[[row for row, _ in given]] = output.logits[0]
+        self.logits = logits.new_zeros(len(pieces), logits.shape[-1])
+        self.logits[[row for row, _ in given]] = logits[0]
 
     def _append(self, given: Sequence[tuple[int, Tensor]], device: torch.device) -> int:
         """Note owner and place of the new positions; returns how many they are."""

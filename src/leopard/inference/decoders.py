@@ -1,0 +1,103 @@
+"""What computes the language model: reads positions behind those it was shown, and scores tokens.
+
+torch is the reference; `leopard.inference.onnx` is the other. All keep keys and values in the same
+caches, so that joining rows, sharing documents and keeping prefixes are the same for all. Knows
+nothing of prompts or tokens' meaning.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from torch import Tensor
+from transformers import DynamicCache
+
+from leopard.inference.growing_cache import new_cache
+from leopard.inference.shared_document import can_share
+
+
+class Decoder(Protocol):
+    """The language model of one checkpoint, as some library computes it."""
+
+    @property
+    def reads_padded(self) -> bool:
+        """Whether prompts of unequal lengths can be read together, padded on the left."""
+        ...
+
+    @property
+    def takes_masks(self) -> bool:
+        """Whether `read` takes a mask of any form, so that questions can share a document."""
+        ...
+
+    @property
+    def scored_positions(self) -> int:
+        """New positions whose attention scores are in memory at once; 0 where none are."""
+        ...
+
+    def new_cache(self) -> DynamicCache:
+        """An empty cache of this model."""
+        ...
+
+    def read(
+        self,
+        embeds: Tensor,
+        positions: Tensor,
+        cache: DynamicCache,
+        *,
+        mask: Tensor | None = None,
+        kept: Tensor | None = None,
+    ) -> Tensor:
+        """Read new positions; the cache then holds them, too.
+
+        Args:
+            embeds: (rows, new positions, dim).
+            positions: Place of each in its text, counted from 0, (rows, new positions).
+            cache: Keys and values of the positions before; grows.
+            mask: 1 at real positions, (rows, all positions); or additions to attention scores,
+                (1, 1, new positions, all positions). All positions are seen without one, as far
+                as they stand before.
+            kept: Which of the new positions are scored; the last by default.
+
+        Returns:
+            Scores for the token after each kept position, (rows, kept positions, vocabulary).
+        """
+        ...
+
+
+class TorchDecoder:
+    """The language model as transformers computes it.
+
+    Args:
+        model: A Leopard model of either kind.
+    """
+
+    reads_padded = True
+    scored_positions = 0
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+        self.takes_masks = can_share(model)
+
+    def new_cache(self) -> DynamicCache:
+        """An empty cache of this model."""
+        return new_cache(self._model.config)
+
+    def read(
+        self,
+        embeds: Tensor,
+        positions: Tensor,
+        cache: DynamicCache,
+        *,
+        mask: Tensor | None = None,
+        kept: Tensor | None = None,
+    ) -> Tensor:
+        """See `Decoder.read`."""
+        logits: Tensor = self._model(
+            inputs_embeds=embeds,
+            attention_mask=mask,
+            position_ids=positions,
+            past_key_values=cache,
+            use_cache=True,
+            logits_to_keep=1 if kept is None else kept,
+        ).logits
+        return logits
