@@ -10,7 +10,6 @@ from leopard.cli import evaluate as evaluate_command
 from leopard.cli.main import build_app
 from leopard.evaluation.fake import ScriptedGenerator
 from leopard.evaluation.records import read_records
-from tests.bounded import apart
 from tests.evaluation.generators.test_openai_server import Server
 from tests.evaluation.helpers import by_content, evaluate, many_pages, stable
 
@@ -82,8 +81,13 @@ def test_processes_share_a_run(options, data, tmp_path):
     assert len(files) == options[-1]
 
 
-def run_under_ray(command, folder):
-    flag = folder.with_name("killed")
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_killed_ray_workers_lose_and_double_nothing(data, tmp_path):
+    ray = pytest.importorskip("ray")
+    command = ("run", "mpdocvqa", data, "--baseline", "random", "-q", "--out")
+    assert leopard(*command, tmp_path / "one").exit_code == 0
+    flag = tmp_path / "killed"
     real = evaluate_command._run_quietly
 
     def run_or_die(*args, settings, **kwargs):
@@ -94,16 +98,12 @@ def run_under_ray(command, folder):
         return real(*args, settings=settings, **kwargs)
 
     with mock.patch.object(evaluate_command, "_run_quietly", run_or_die):
-        result = leopard(*command, folder, "--executor", "ray", "--workers", 2)
+        try:
+            result = leopard(*command, tmp_path / "ray", "--executor", "ray", "--workers", 2)
+        finally:
+            ray.shutdown()
     assert result.exit_code == 0, result.output
-
-
-def test_killed_ray_workers_lose_and_double_nothing(data, tmp_path):
-    pytest.importorskip("ray")
-    command = ("run", "mpdocvqa", data, "--baseline", "random", "-q", "--out")
-    assert leopard(*command, tmp_path / "one").exit_code == 0
-    apart(300, run_under_ray, command, tmp_path / "ray")
-    assert (tmp_path / "killed").exists()
+    assert flag.exists()
     assert stable(read_records(tmp_path / "ray")) == stable(read_records(tmp_path / "one"))
 
 
@@ -236,3 +236,29 @@ def test_a_real_model_gives_the_same_answers_in_any_batch(data, tmp_path, tiny_m
         logs.append([(r["id"], r["raw"], r["error"], r["scores"]) for r in read_records(out)])
     assert logs[0] == logs[1]
     assert all(error == "" for _, _, error, _ in logs[0])
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_an_error_in_a_ray_worker_is_one_line(tmp_path):
+    ray = pytest.importorskip("ray")
+    try:
+        result = leopard(
+            "run", "mpdocvqa", tmp_path, "--out", tmp_path / "out", "--executor", "ray", "--workers", 1,
+            "--baseline", "random",
+        )  # fmt: skip
+    finally:
+        ray.shutdown()
+    assert result.exit_code == 2
+    assert "holds no val.json" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_a_cluster_that_is_not_there_is_one_line(tmp_path):
+    pytest.importorskip("ray")
+    result = leopard(
+        "run", "mpdocvqa", tmp_path, "--out", tmp_path / "out", "--executor", "ray",
+        "--baseline", "random", "--address", "127.0.0.1:9",
+    )  # fmt: skip
+    assert result.exit_code == 2
+    assert "leopard: no Ray cluster at 127.0.0.1:9" in result.stderr

@@ -280,7 +280,7 @@ def _print_table(plan: CropPlan, found: _Pages) -> None:
             str(image.grid or "-"),
             str(image.num_tiles),
             str(count),
-            f"{part:6.1%} {'█' * max(1, round(20 * part))}",
+            f"{part:6.1%} {'█' * max(1, round(12 * part))}",
         )
     console = Console()
     console.print(table)

@@ -5,6 +5,9 @@ The output folder must be one that all nodes see. Knows nothing of what a unit i
 
 from __future__ import annotations
 
+import logging
+import os
+import socket
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
@@ -12,6 +15,10 @@ from leopard.errors import ConfigError, LeopardError
 
 UnitT = TypeVar("UnitT")
 ResultT = TypeVar("ResultT")
+START_S = 300
+"""Seconds that a cluster on this computer may take to start."""
+KNOCK_S = 10
+"""Seconds that a cluster of a given address may take to answer at all."""
 
 
 class RayExecutor:
@@ -34,6 +41,8 @@ class RayExecutor:
         max_retries: int = 5,
         gpus_per_unit: float = 0,
     ) -> None:
+        # Half a minute, Ray's own limit, is short on a computer that is busy.
+        os.environ.setdefault("RAY_raylet_start_wait_time_s", str(START_S))
         try:
             import ray
         except ImportError as error:
@@ -73,8 +82,18 @@ class RayExecutor:
 
 
 def _start(ray: Any, address: str | None, cpus: dict[str, int]) -> None:
+    host, _, port = (address or "").rpartition(":")
     try:
-        ray.init(address=address, log_to_driver=False, include_dashboard=False, **cpus)
+        if host and port.isdecimal() and "//" not in host:
+            # Ray itself would knock for minutes.
+            socket.create_connection((host, int(port)), timeout=KNOCK_S).close()
+        ray.init(
+            address=address,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            include_dashboard=False,
+            **cpus,
+        )
     except Exception as error:  # Ray raises plain exceptions here
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         what = f"no Ray cluster at {address}" if address else "Ray does not start"
