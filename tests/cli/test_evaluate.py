@@ -244,8 +244,8 @@ def test_an_error_in_a_ray_worker_is_one_line(tmp_path):
     ray = pytest.importorskip("ray")
     try:
         result = leopard(
-            "run", "mpdocvqa", tmp_path, "--out", tmp_path / "out", "--executor", "ray", "--workers", 1,
-            "--baseline", "random",
+            "run", "mpdocvqa", tmp_path, "--out", tmp_path / "out", "--baseline", "random",
+            "--executor", "ray", "--workers", 1,
         )  # fmt: skip
     finally:
         ray.shutdown()
