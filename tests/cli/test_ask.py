@@ -118,9 +118,20 @@ def test_the_real_command_answers(files, tiny_model_folder):
     assert "Warning" not in done.stderr
 
 
+def test_engines_give_the_same_answer(ask, files):
+    torch, onnx = (ask(*files, "What is the title?", "--engine", one) for one in ("torch", "onnx"))
+    assert torch.exit_code == onnx.exit_code == 0
+    assert torch.stdout == onnx.stdout
+    refused = ask(*files, "What?", "--engine", "torch", "--weights", "int4")
+    assert refused.exit_code == 2
+    assert "use engine onnx, or weights int8" in refused.stderr
+
+
 def test_options_of_a_batch_are_refused_without_one(ask, files):
     for option in (("--out", "a.jsonl"), ("--part", "1/2"), ("--server", "http://host/v1")):
         assert f"{option[0]} goes with --batch only" in ask(*files, "What?", *option).stderr
+    refused = ask(*files, "What?", "--engine", "vllm").stderr
+    assert "--engine vllm goes with --batch only" in refused
 
 
 def test_a_limit_can_be_raised(ask, files):

@@ -12,6 +12,8 @@ from leopard.cli.main import build_app
 from tests.conftest import draw_page
 from tests.serving.live import live, wait_until
 
+INT8 = ("--weights", "int8")
+
 
 def ask(*args):
     return CliRunner().invoke(build_app(), ["ask", *map(str, args)])
@@ -36,11 +38,12 @@ def questions(tmp_path):
     return path
 
 
-def test_answers_are_those_of_single_questions(questions, tmp_path, tiny_model_folder):
+@pytest.mark.parametrize("form", [(), ("--engine", "onnx"), INT8], ids=["torch", "onnx", "int8"])
+def test_answers_are_those_of_single_questions(form, questions, tmp_path, tiny_model_folder):
     out = tmp_path / "answers.jsonl"
     lines = questions.read_text().splitlines(keepends=True)[:6]
     questions.write_text("".join(lines))
-    common = ("--model", tiny_model_folder, "--max-new-tokens", "6")
+    common = ("--model", tiny_model_folder, "--max-new-tokens", "6", *form)
     result = ask("--batch", questions, "--out", out, *common)
     assert result.exit_code == 0, result.output
     assert "6 answered, 0 failed, 0 answered before" in result.stderr
@@ -48,6 +51,10 @@ def test_answers_are_those_of_single_questions(questions, tmp_path, tiny_model_f
     found = {(row := json.loads(line))["id"]: row for line in out.read_text().splitlines()}
     alone = ask(questions.parent / "page2.png", "Question 4?", *common, "-q")
     assert found["n4"]["answer"] + "\n" == alone.stdout
+    other = () if form else INT8
+    mixed = ask("--batch", questions, "--out", out, *common[:4], *other)
+    expected = "0 answered, 0 failed, 6" if form == ("--engine", "onnx") else "choose another --out"
+    assert expected in mixed.stderr
 
 
 def test_killed_runs_answer_every_question_once(questions, tmp_path):
@@ -103,9 +110,6 @@ def test_failures_are_counted_and_give_two(questions, tmp_path):
     assert result.exit_code == 2
     assert "58 answered, 2 failed" in result.stderr
     assert len(set(ids(out))) == 60
-
-
-INT8 = ("--weights", "int8")
 
 
 @pytest.mark.parametrize(

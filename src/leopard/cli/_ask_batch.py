@@ -89,8 +89,10 @@ def _local(choice: BatchChoice) -> Answerer:
     from leopard.inference.questions import Answerer
 
     served = served_model(choice.model)
+    weights = choice.model.weights
     return Answerer(
-        name=served.generator.name,
+        # Rounded weights answer otherwise: their answers do not go into one file with others.
+        name=f"{served.generator.name} {weights}" if weights else served.generator.name,
         batch=served.generator.open_batch(),
         load=_Loader(choice, served.load_options),
     )
