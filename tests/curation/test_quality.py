@@ -11,9 +11,11 @@ import PIL.Image
 import PIL.ImageDraw
 import pytest
 
+from leopard.curation import quality
 from leopard.curation.quality import (
     EvaluationSet,
     blind_baselines,
+    duplicates_in,
     find_duplicates,
     load_evaluation_set,
     read_drops,
@@ -32,6 +34,7 @@ from leopard.curation.signatures import (
 )
 from leopard.errors import DataError
 from leopard.schema.samples import PixelImage, QuestionAnswer, Sample, conversation
+from leopard.schema.shards import write_shard
 
 
 def page(text: str, size: tuple[int, int] = (300, 400)) -> PIL.Image.Image:
@@ -91,6 +94,27 @@ def test_duplicates_need_the_same_pages_and_the_same_questions() -> None:
         sample("d", TWO, "What is quick?", "the fox"),
     ]
     assert find_duplicates([sign(s) for s in samples]) == {"b": "a"}
+
+
+def test_duplicates_over_shards_are_counted_and_only_pages_that_may_repeat_are_drawn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = sample("a", ONE, "What is quick?", "the fox")
+    resaved = io.BytesIO()
+    page(ONE).save(resaved, "JPEG", quality=80)
+    near = replace(one.images[0], data=resaved.getvalue())
+    write_shard(tmp_path / "0.parquet", [one, sample("c", TWO, "What rose to nine?", "revenue")])
+    write_shard(
+        tmp_path / "1.parquet",
+        [replace(one, id="b"), replace(one, id="d", images=(near,)),
+         sample("e", TWO, "What is quick?", "the fox")],
+    )  # fmt: skip
+    drawn = []
+    monkeypatch.setattr(quality, "sign", lambda s, real=sign: drawn.append(s.id) or real(s))
+    found = duplicates_in(tmp_path)
+    assert found.drops == {"b": "a", "d": "a"}
+    assert (found.num_samples, found.num_exact) == (5, 1)
+    assert sorted(drawn) == ["a", "b", "d", "e"]
 
 
 def test_leaks_are_named() -> None:

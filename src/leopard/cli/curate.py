@@ -232,8 +232,12 @@ def dedup(folder: Shards) -> None:
     """
     from leopard.curation.quality import duplicates_in, write_drops
 
-    drops = duplicates_in(folder)
-    typer.echo(f"{len(drops)} duplicates: {write_drops(folder, 'dedup', drops)}")
+    found = duplicates_in(folder)
+    path = write_drops(folder, "dedup", found.drops)
+    typer.echo(
+        f"{len(found.drops)} duplicates among {found.num_samples:,} samples, "
+        f"{found.num_exact} of them exact: {path}"
+    )
 
 
 @app.command()

@@ -21,8 +21,7 @@ def write_audit(folder: Path, target: Path, count: int) -> int:
     """Write random samples as a page to look through; the same samples every time."""
     ids = sorted((sample.id for sample in iter_samples(folder)), key=lambda i: share("audit", i))
     chosen = set(ids[:count])
-    samples = (sample for sample in pixel_samples(folder) if sample.id in chosen)
-    return write_page(samples, target, f"Audit of {folder.name}")
+    return write_page(pixel_samples(folder, chosen), target, f"Audit of {folder.name}")
 
 
 def record_verdicts(folder: Path, verdicts: Path) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import json
 import tarfile
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Container, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -45,12 +45,18 @@ def export_folder(source: Path, target: Path, style: str, dropped: Collection[st
     return FORMATS[style](kept, target)
 
 
-def pixel_samples(source: Path) -> Iterator[Sample]:
-    """Every sample of a folder of shards, with its pages as JPEG images."""
+def pixel_samples(source: Path, ids: Container[str] | None = None) -> Iterator[Sample]:
+    """Samples of a folder of shards, with their pages as JPEG images.
+
+    Args:
+        source: The shards.
+        ids: Samples that are wanted; all by default.
+    """
     for shard in shard_paths(source):
         pdfs = PdfTable(shard)
         for sample in iter_samples(shard):
-            yield to_pixels(sample, pdfs)
+            if ids is None or sample.id in ids:
+                yield to_pixels(sample, pdfs)
 
 
 def turns(sample: Sample) -> Iterator[tuple[str, str]]:

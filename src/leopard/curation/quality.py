@@ -6,6 +6,7 @@ Knows nothing of how samples are made.
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import re
@@ -14,11 +15,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import PIL.Image
 
 from leopard.curation.exports import pixel_samples, tagged
 from leopard.curation.randomness import share
 from leopard.curation.signatures import (
+    BANDS,
     NEAR_BITS,
     Signature,
     bands,
@@ -32,6 +35,7 @@ from leopard.curation.signatures import (
 from leopard.errors import DataError
 from leopard.schema.files import write_text_atomically
 from leopard.schema.samples import PixelImage, Sample
+from leopard.schema.shards import iter_samples
 
 NEAR_TEXT = 0.8
 """Resemblance of questions and answers above which two samples say the same."""
@@ -53,8 +57,12 @@ class Signed:
 
 def sign(sample: Sample) -> Signed:
     """The signatures of a sample with pixel images."""
-    talk = " ".join(f"{qa.question} {qa.answer}" for qa in sample.qa) or _talk(sample)
-    return Signed(sample.id, tuple(page_hashes(sample)), minhash(shingles(talk)))
+    return Signed(sample.id, tuple(page_hashes(sample)), sign_talk(sample))
+
+
+def sign_talk(sample: Sample) -> Signature:
+    """The signature of what is asked and answered."""
+    return minhash(shingles(_talk(sample)))
 
 
 def page_hashes(sample: Sample) -> Iterator[int]:
@@ -167,9 +175,47 @@ def load_evaluation_set(path: Path) -> EvaluationSet:
     return found
 
 
-def duplicates_in(folder: Path) -> dict[str, str]:
-    """Duplicates over all shards of a folder; see `find_duplicates`."""
-    return find_duplicates([sign(sample) for sample in pixel_samples(folder)])
+@dataclass(frozen=True, slots=True)
+class Duplicates:
+    """What a search for duplicates found."""
+
+    num_samples: int
+    """Samples that were compared."""
+    drops: dict[str, str]
+    """Samples to drop -> the sample each repeats."""
+    num_exact: int
+    """Those of them that have the same pages and texts byte for byte."""
+
+
+def duplicates_in(folder: Path) -> Duplicates:
+    """Duplicates over all shards of a folder; see `find_duplicates`.
+
+    Texts are compared first: pages are drawn of those samples only whose texts may repeat.
+    """
+    ids: list[str] = []
+    exact: dict[str, bytes] = {}
+    keys: list[list[int]] = []
+    for sample in iter_samples(folder):
+        ids.append(sample.id)
+        exact[sample.id] = _fingerprint(sample)
+        keys.append([hash((key, len(sample.images))) for key in bands(sign_talk(sample))])
+    _, group, sizes = np.unique(np.array(keys), return_inverse=True, return_counts=True)
+    is_alike = np.asarray((sizes[group].reshape(-1, BANDS) > 1).any(axis=1)).tolist()
+    alike = {name for name, repeats in zip(ids, is_alike, strict=True) if repeats}
+    drops = find_duplicates([sign(sample) for sample in pixel_samples(folder, alike)])
+    num_exact = sum(exact[name] == exact[kept] for name, kept in drops.items())
+    return Duplicates(len(ids), drops, num_exact)
+
+
+def _fingerprint(sample: Sample) -> bytes:
+    """Hash of texts and pages; the same only if all of them are."""
+    found = hashlib.blake2b(_talk(sample).encode(), digest_size=16)
+    for image in sample.images:
+        if isinstance(image, PixelImage):
+            found.update(hashlib.blake2b(image.data).digest())
+        else:
+            found.update(repr(image).encode())
+    return found.digest()
 
 
 def contaminated_in(folder: Path, evaluation: EvaluationSet) -> dict[str, str]:
@@ -243,4 +289,5 @@ def _pair(question: str, answer: str) -> tuple[str, str]:
 
 
 def _talk(sample: Sample) -> str:
-    return " ".join(tagged(message) for message in sample.messages)
+    asked = " ".join(f"{qa.question} {qa.answer}" for qa in sample.qa)
+    return asked or " ".join(tagged(message) for message in sample.messages)
