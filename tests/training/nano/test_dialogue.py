@@ -78,6 +78,7 @@ def test_answers_that_stand_twice_are_asked_without_pointers(teacher: Teacher) -
     studied = page("Sent: 7 May", "Paid: 7 May", questions=(("Which day?", "7 May", "lookup"),))
     (turn,) = teacher.questions([studied])
     assert set(turn.goals) == {NOWHERE}
+    assert teacher.questions([studied], is_printed_only=True) == []
 
 
 def test_questions_that_two_pages_answer_differently_are_left_out(teacher: Teacher) -> None:

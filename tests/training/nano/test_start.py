@@ -14,7 +14,19 @@ from leopard.training.nano.language_stage import LanguageLessons
 from leopard.training.nano.lessons import printed_lines
 from leopard.training.nano.package import nano_processor, nano_tokenizer, new_model
 from leopard.training.nano.start import ANSWER_TOKEN, END_TOKEN, START_TOKEN
-from leopard.training.nano.zones import CODE, IDENTITY, IMAGE, ROWS, SIDE, slot_frame
+from leopard.training.nano.zones import (
+    AXIS,
+    CODE,
+    IDENTITY,
+    IMAGE,
+    PLACE,
+    PLACE_LENGTH,
+    PLACE_SIZE,
+    ROWS,
+    SIDE,
+    axis_codes,
+    slot_frame,
+)
 from tests.training.nano.test_characters import line
 
 TEXTS = (
@@ -85,6 +97,34 @@ def test_the_connector_begins_as_an_exact_map(model: LeopardForConditionalGenera
     torch.testing.assert_close(slot_frame(2) @ visual[20], codes[6], atol=0.02, rtol=0)
     assert visual[:, IMAGE].min() > 5
     assert visual[20, ROWS : ROWS + SIDE].argmax() == 20 // SIDE
+
+
+def test_visual_tokens_begin_by_knowing_their_row_and_column(
+    model: LeopardForConditionalGeneration,
+) -> None:
+    slots = torch.zeros(1, SIDE * SIDE, SLOTS, dtype=torch.long)
+    visual = model.model.connector(model.model.vision_encoder.spelling.known(slots))[0].detach()
+    for token in (0, 20, 168):
+        row, column = divmod(token, SIDE)
+        rows = axis_codes() @ visual[token, PLACE : PLACE + AXIS]
+        columns = axis_codes() @ visual[token, PLACE + AXIS : PLACE + 2 * AXIS]
+        assert (rows.argmax(), columns.argmax()) == (row, column)
+
+
+def test_the_first_layer_tells_crops_apart(model: LeopardForConditionalGeneration) -> None:
+    crops = 6
+    slots = torch.zeros(crops, SIDE * SIDE, SLOTS, dtype=torch.long)
+    with torch.no_grad():
+        visual = model.model.connector(model.model.vision_encoder.spelling.known(slots))
+        start = model.get_input_embeddings()(torch.tensor([[START_TOKEN]]))
+        inputs = torch.cat([start, visual.flatten(0, 1)[None]], 1)
+        hidden = model.model.language_model(inputs_embeds=inputs, output_hidden_states=True)
+    signs = hidden.hidden_states[1][0, 1:, PLACE + 2 * AXIS : PLACE + PLACE_SIZE]
+    middles = signs.view(crops, SIDE * SIDE, -1)[:, SIDE * SIDE // 2]
+    assert middles.abs().max() < 1.3 * PLACE_LENGTH
+    alike = torch.cosine_similarity(middles[:, None], middles[None], dim=-1)
+    apart = alike[~torch.eye(crops, dtype=torch.bool)]
+    assert apart.max() < 0.9
 
 
 def test_known_characters_and_sure_shares_are_the_same_feature(

@@ -72,6 +72,11 @@ class Turn:
     question_goals: tuple[Goal, ...] = ()
     """The same for the question and for what follows it, one more than it has characters."""
 
+    @property
+    def is_placed(self) -> bool:
+        """Whether it is known where the answer is printed."""
+        return any(parts for _, _, parts in self.goals)
+
 
 @dataclass(frozen=True, slots=True)
 class Exercise:
@@ -166,8 +171,16 @@ class Teacher:
                 return Turn(question, line.text[begin:end], answer, number, tuple(goals))
         return None
 
-    def questions(self, pages: Sequence[StudiedPage]) -> list[Turn]:
-        """Questions that one page answers; of labelled values only those that are printed."""
+    def questions(
+        self, pages: Sequence[StudiedPage], *, is_printed_only: bool = False
+    ) -> list[Turn]:
+        """Questions that one page answers; of labelled values only those that are printed.
+
+        Args:
+            pages: Pages to ask about.
+            is_printed_only: Whether all others are left out, such as those that compute, and those
+                whose answer is printed in several places.
+        """
         answers: dict[str, set[str]] = {}
         turns: list[Turn] = []
         for number, page in enumerate(pages):
@@ -179,6 +192,8 @@ class Teacher:
                 if turn is not None:
                     turns.append(turn)
         kept = [turn for turn in turns if len(answers[turn.question.lower()]) == 1]
+        if is_printed_only:
+            kept = [turn for turn in kept if turn.is_placed]
         self.rng.shuffle(kept)
         return kept
 

@@ -52,6 +52,8 @@ class LanguageSettings:
     """Share of turns that ask a question; the rest read on."""
     unanswerable: float = 0.0
     """Share of turns that ask for what is not there."""
+    is_printed_only: bool = False
+    """Whether only questions are asked whose answer is printed in a known place."""
     question_weight: float = 0.1
     """How much the words of questions count as targets."""
     pointer_weight: float = 0.5
@@ -298,7 +300,7 @@ def _conversation(
     teacher: Teacher, pool: PagePool, pages: list[StudiedPage], settings: LanguageSettings
 ) -> Exercise | None:
     rng = teacher.rng
-    questions = teacher.questions(pages)
+    questions = teacher.questions(pages, is_printed_only=settings.is_printed_only)
     turns: list[Turn] = []
     for _ in range(settings.turns):
         drawn = rng.random()

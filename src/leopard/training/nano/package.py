@@ -19,13 +19,8 @@ from leopard.processor.settings import ProcessorSettings
 from leopard.training.nano.characters import NUM_CLASSES, SLOTS
 from leopard.training.nano.codes import class_codes
 from leopard.training.nano.reader_stage import GEOMETRY, MAX_TILES, POLICY
-from leopard.training.nano.start import (
-    HEAD,
-    NUM_HEADS,
-    ROPE_THETA,
-    initialise_connector,
-    initialise_language_model,
-)
+from leopard.training.nano.start import initialise_connector, initialise_language_model
+from leopard.training.nano.start_heads import HEAD, NUM_HEADS, ROPE_THETA
 from leopard.training.nano.zones import CODE, DIM
 
 SPECIAL = (

@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from leopard.inference.loading import has_fast_bfloat16
 from leopard.model.reader import LeopardReader, LeopardReaderConfig
 from leopard.processor.crops import TiledImage, plan_crops, stack_crops
 from leopard.schema.geometry import CropGeometry, ImageSize
@@ -127,8 +128,11 @@ class ReadingLessons(nn.Module):
         pixels = torch.from_numpy(np.stack([item.pixels for item in batch]))
         dense = torch.from_numpy(np.stack([item.dense for item in batch])).long()
         slots = stacked_slots(batch)
-        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.are_heads_alone):
+        is_learning = torch.is_grad_enabled() and not self.are_heads_alone
+        autocast = torch.autocast("cpu", torch.bfloat16, enabled=has_fast_bfloat16())
+        with torch.set_grad_enabled(is_learning), autocast:
             cells, conv_map = self.encoder.look(pixels)
+        cells, conv_map = cells.float(), conv_map.float()
         places = self.place_head(conv_map)
         loss = nn.functional.cross_entropy(places, dense, weight=self.class_weights)
         is_filled = (slots > 0).any(-1)

@@ -45,19 +45,19 @@ READER = ReaderStage(
     course=CourseSettings(steps=6000, learning_rate=1.1e-3),
 )
 LOCATING = LanguageStage(
-    plan=PagePlan(grids=SMALL_GRIDS, text_px=TEXT, documents=0.5, tiles=(4, 6)),
+    plan=PagePlan(grids=SMALL_GRIDS, text_px=TEXT, documents=0.6, tiles=(4, 6)),
     lessons=LanguageSettings(
         batch=6,
         copying=0.04,
         characters=120,
         turns=9,
         questions=0.85,
-        unanswerable=0.0,
+        is_printed_only=True,
         pointer_weight=1.0,
         misread=0.06,
         pages=(1,),
     ),
-    course=CourseSettings(steps=600, learning_rate=0.4e-3, warmup_steps=5, log_every=10),
+    course=CourseSettings(steps=800, learning_rate=0.6e-3, warmup_steps=5, log_every=20),
     trained=("layers.2", "layers.3", "head"),
     seed=2,
 )
@@ -65,7 +65,12 @@ ASKING = replace(
     LOCATING,
     plan=PagePlan(grids=GRIDS, text_px=TEXT, documents=0.55),
     lessons=replace(
-        LOCATING.lessons, copying=0.12, misread=0.12, unanswerable=0.05, pages=(1, 1, 1, 1, 2)
+        LOCATING.lessons,
+        is_printed_only=False,
+        copying=0.12,
+        misread=0.12,
+        unanswerable=0.05,
+        pages=(1, 1, 1, 1, 2),
     ),
     course=CourseSettings(steps=400, learning_rate=0.04e-3, warmup_steps=10, log_every=10),
     trained=("",),

@@ -6,11 +6,13 @@ training refines that instead of discovering it. The stream of 512 numbers has z
 visual token the codes of its characters, slot by slot, and what stands around it; in a letter of
 text its code, the codes of the two before it, what was found, what is meant and what is to be said.
 
-    layer 0   text: copy the codes of the two letters before; image: the end of the left cell
+    layer 0   text: copy the codes of the two letters before; image: the end of the left cell, and
+              about where in the sequence it is
     layer 1   the head of each slot looks for the token whose slots before it hold these letters
-    layer 2   text: gather what the question's letters found; image: what stands left and above
-    layer 3   the head of each slot looks for a token in whose surroundings is what was found and
-              in whose slot something begins: what is meant, and its first character
+    layer 2   text: gather what the question's letters found and where; image: what stands left and
+              above
+    layer 3   a few heads look for a token where something begins, in the row of what was found and
+              with that in its surroundings: where what is meant stands, and its first character
     layer 4   as layer 1, near what is meant, and say the character of the slot
 
 Layers 0 and 2 know positions (rotary), the others do not, so that finding is the same near and far
@@ -35,6 +37,21 @@ from leopard.training.nano.characters import (
     SLOTS,
 )
 from leopard.training.nano.codes import byte_classes, class_codes
+from leopard.training.nano.start_heads import (
+    COLUMN,
+    HALF,
+    HEAD,
+    IMAGE_MARK,
+    NOISE,
+    PREVIOUS_TILE,
+    RESTING,
+    ROW,
+    SLOW,
+    TEXT_MARK,
+    TILE,
+    Heads,
+    Likeness,
+)
 from leopard.training.nano.start_units import (
     begin,
     gather_beginnings,
@@ -46,6 +63,7 @@ from leopard.training.nano.start_units import (
 from leopard.training.nano.zones import (
     ANSWER,
     ANSWER_FLAG,
+    AXIS,
     BEFORE,
     BEFORE_2,
     BEGINS,
@@ -64,6 +82,9 @@ from leopard.training.nano.zones import (
     LETTER,
     MEANT,
     OWN,
+    PLACE,
+    PLACE_LENGTH,
+    PLACE_SIZE,
     ROWS,
     SAID,
     SEEN,
@@ -74,33 +95,20 @@ from leopard.training.nano.zones import (
     START_SCALE,
     TEXT,
     TEXT_SCALE,
+    TILE_BITS,
+    VOTED_PLACE,
     VOTES,
+    axis_codes,
     directions,
     slot_frame,
 )
 
-ROPE_THETA = 10_000.0
-HEAD = 64
-NUM_HEADS = 16
-HALF = HEAD // 2
-SLOW = tuple(range(24, 31))
-"""Rotations that hardly turn over a crop or two: they hold content in layers with positions."""
-RESTING = 31
-"""The slowest rotation: it lets heads rest on the first token."""
-FAST = tuple(math.exp(-n / 2.5) + (0.15 if n >= 8 else 0.0) for n in range(16))
-"""Shares of rotations in telling distances apart: quick ones know neighbours, slow ones regions."""
-PEAK = 60.0
-"""Attention logit at the distance looked for; a neighbour of it has 0.82 of it at most."""
-NOISE = 0.0005
-PREVIOUS_TILE = SIDE * SIDE - SIDE + 1
-"""Tokens from a cell in a tile's first column back to its left neighbour in the tile before."""
 START_TOKEN = 257
 """Id of the token that every prompt begins with."""
 END_TOKEN = 261
 """Id of the token that ends an answer."""
 ANSWER_TOKEN = 267
 """Id of the token that every answer comes after."""
-LAST = LINES_PER_CELL * LAST_PER_LINE
 
 
 # -- the whole --------------------------------------------------------------------------------
@@ -120,19 +128,21 @@ def initialise_language_model(model: Any, head: nn.Linear) -> None:
         for part in ("q_proj", "k_proj", "v_proj", "o_proj"):
             getattr(layer.self_attn, part).weight.normal_(0, NOISE)
         layer.mlp.down_proj.weight.normal_(0, NOISE)
-    heads = [_Heads(layer.self_attn) for layer in model.layers]
+    heads = [Heads(layer.self_attn) for layer in model.layers]
     _carry_letters(heads[0])
+    _tell_tiles(heads[0])
     mark_filled(model.layers[0].mlp)
     hash_contents(model.layers[0].mlp)
-    _find_letters(heads[1], region=0.0)
+    _find_letters(heads[1])
+    found = torch.cat([_seen(), directions(PLACE, PLACE_SIZE)]) / IMAGE_SCALE
     for slot in range(PLACES):
-        heads[1].carry(slot, _seen() / IMAGE_SCALE, directions(FOUND, HASH))
+        heads[1].carry(slot, found, directions(FOUND, HASH + PLACE_SIZE))
     mark_unique(model.layers[1].mlp)
     _gather(heads[2])
     gather_beginnings(model.layers[2].mlp)
     _look_beside(heads[3])
     begin(model.layers[3].mlp)
-    _find_letters(heads[4], region=0.5)
+    _find_letters(heads[4], region=(4.0, 3.0))
     for slot in range(PLACES):
         heads[4].carry(slot, slot_frame(slot) / IMAGE_SCALE, directions(SAID, CODE))
 
@@ -152,11 +162,16 @@ def initialise_connector(connector: Any) -> None:
     inputs = width + 2 * SIDE
     first.weight[:inputs] += torch.eye(inputs) * small
     first.bias.fill_(far)
-    targets = torch.cat([torch.arange(width), torch.arange(ROWS, ROWS + 2 * SIDE)])
-    second.weight[targets, torch.arange(inputs)] += 1 / small
+    targets = torch.cat([torch.arange(width), torch.arange(ROWS, ROWS + SIDE)])
+    second.weight[targets, torch.arange(width + SIDE)] += 1 / small
     second.weight[COLUMN_FLAG, width + SIDE] += 2 / small  # the first column of the crop
+    for axis in range(2):
+        first_of = width + axis * SIDE
+        part = slice(PLACE + axis * AXIS, PLACE + (axis + 1) * AXIS)
+        second.weight[part, first_of : first_of + SIDE] += axis_codes().T / small
     marks = torch.zeros(DIM)
     marks[IMAGE] = FLAG
+    marks[PLACE + 2 * AXIS : PLACE + PLACE_SIZE] = PLACE_LENGTH  # see `_tell_tiles`
     second.bias.copy_(marks - second.weight.sum(1) * far)
 
 
@@ -180,89 +195,10 @@ def _embed(embedding: Tensor, head: Tensor, codes: Tensor) -> None:
     embedding[ANSWER_TOKEN, ANSWER] = ANSWER_FLAG
 
 
-# -- heads ------------------------------------------------------------------------------------
+# -- layer by layer ---------------------------------------------------------------------------
 
 
-class _Heads:
-    """The weights of one attention layer, head by head: (heads, HEAD, DIM) each."""
-
-    def __init__(self, attention: Any) -> None:
-        def split(weight: Tensor) -> Tensor:
-            return weight.view(-1, HEAD, DIM)
-
-        self.query = split(attention.q_proj.weight)
-        self.key = split(attention.k_proj.weight)
-        self.value = split(attention.v_proj.weight)
-        self._out = attention.o_proj.weight  # (DIM, heads * HEAD)
-
-    def clear(self, head: int) -> None:
-        """Silence a head's queries and keys."""
-        self.query[head], self.key[head] = 0, 0
-
-    def carry(self, head: int, value: Tensor, out: Tensor) -> None:
-        """What the head reads, (numbers, DIM), and where it writes it, (numbers, DIM)."""
-        self.value[head] = 0
-        self.value[head, : len(value)] = value
-        first = head * HEAD
-        self._out[:, first : first + HEAD] = 0
-        self._out[:, first : first + len(out)] = out.T
-
-    def rest(self, head: int, number: int, logit: float, flags: dict[int, float]) -> None:
-        """Give tokens with these flags the first token to rest on, at a logit.
-
-        Args:
-            head: Which head.
-            number: Number of the head's vectors to use.
-            logit: Attention logit of the first token.
-            flags: Marks with about the size that the norm gives them.
-        """
-        for flag, size in flags.items():
-            self.query[head, number, flag] = math.sqrt(HEAD) * logit / size / 20
-        self.key[head, number, START] = 20 / (START_FLAG * START_SCALE)
-
-    def look_back(
-        self,
-        head: int,
-        distance: int,
-        query: dict[int, float],
-        key: dict[int, float],
-        *,
-        rest: float | None = 44.0,
-    ) -> None:
-        """Attend to one distance: a sum of cosines of the distance that peaks there.
-
-        Args:
-            head: Which head.
-            distance: In tokens.
-            query: Marks that turn the head on (off if below 0), with their sizes.
-            key: Marks that tokens to be looked at have, with their sizes.
-            rest: Logit of the first token, against PEAK; None not to rest.
-        """
-        self.clear(head)
-        for number, share in enumerate(FAST):
-            peak = math.sqrt(PEAK * share / sum(FAST) * math.sqrt(HEAD))
-            angle = ROPE_THETA ** (-number / HALF) * distance
-            for mark, size in query.items():
-                self.query[head, number, mark] = peak / size
-            for mark, size in key.items():
-                self.key[head, number, mark] = peak / size * math.cos(angle)
-                self.key[head, HALF + number, mark] = peak / size * math.sin(angle)
-        if rest is not None:
-            self.rest(head, RESTING, rest, {TEXT: FLAG * TEXT_SCALE, IMAGE: FLAG * IMAGE_SCALE})
-
-    def keep_near(self, head: int, reach: int, logit: float, marks: dict[int, float]) -> None:
-        """Prefer what is near: one slow cosine, `logit` at 0 and minus that at `reach` tokens."""
-        number = round(HALF * math.log(reach / math.pi) / math.log(ROPE_THETA))
-        for mark, size in marks.items():
-            self.query[head, number, mark] = math.sqrt(logit * math.sqrt(HEAD)) / size
-            self.key[head, number, mark] = math.sqrt(logit * math.sqrt(HEAD)) / size
-
-
-TEXT_MARK = {TEXT: FLAG * TEXT_SCALE}
-IMAGE_MARK = {IMAGE: FLAG * IMAGE_SCALE}
-
-
-def _carry_letters(heads: _Heads) -> None:
+def _carry_letters(heads: Heads) -> None:
     """Layer 0: letters before to text, the end of the left cell to image."""
     for head, (distance, zone) in enumerate(((1, BEFORE), (2, BEFORE_2))):
         heads.look_back(head, distance, TEXT_MARK, TEXT_MARK)
@@ -283,17 +219,48 @@ def _carry_letters(heads: _Heads) -> None:
         heads.carry(head, own, -directions(PLACES * CODE + line * width, width))
 
 
+TILE_WAVES = (16, 20)
+"""Rotations that tell where in the sequence: they turn once in about 4 crops, and in about 12."""
+SHARPNESS = 8.0
+OWN_LOGIT = 20.0
+"""Low, because it varies with how much a cell shows, and the first token's varies less."""
+
+
+def _tell_tiles(heads: Heads) -> None:
+    """Layer 0: eight signs say in which part of two slow turns a visual token is.
+
+    Such a head attends to the first token or to its own, by the cosine of the distance to the first
+    and a phase; the one counts 0, the other -2, and the connector has added 1.
+    """
+    both = TEXT_MARK | IMAGE_MARK  # text finds itself, which counts nothing
+    step = math.sqrt(SHARPNESS * math.sqrt(HEAD))
+    value = -2 * directions(IMAGE, 1) / (FLAG * IMAGE_SCALE)
+    per_wave = TILE_BITS // len(TILE_WAVES)
+    for bit in range(TILE_BITS):
+        wave, phase = TILE_WAVES[bit // per_wave], math.pi * (bit % per_wave) / per_wave
+        head = 2 + 3 * LINES_PER_CELL + bit
+        heads.look_back(head, 0, both, both, rest=None, highest=OWN_LOGIT)
+        heads.rest(head, RESTING, OWN_LOGIT, IMAGE_MARK)
+        heads.query[head, wave, IMAGE] = step / (FLAG * IMAGE_SCALE)
+        heads.key[head, wave, START] = step / (START_FLAG * START_SCALE) * math.cos(phase)
+        heads.key[head, HALF + wave, START] = step / (START_FLAG * START_SCALE) * math.sin(phase)
+        heads.carry(head, value, directions(PLACE + 2 * AXIS + bit, 1) * PLACE_LENGTH)
+
+
 LETTER_LOGIT = 12.0
 """What one letter that fits is worth."""
 THRESHOLD = 0.82
 """Share of the letters before that must fit."""
 
 
-def _find_letters(heads: _Heads, *, region: float) -> None:
-    """Layers 1 and 4: the head of a slot looks for the letters before it; else for the start."""
+def _find_letters(heads: Heads, *, region: tuple[float, float] | None = None) -> None:
+    """Layers 1 and 4: the head of a slot looks for the letters before it; else for the start.
+
+    Args:
+        heads: Of the layer.
+        region: Logits for the row of what is meant and for its part of the sequence.
+    """
     gain = math.sqrt(LETTER_LOGIT * math.sqrt(HEAD))
-    generator = torch.Generator().manual_seed(61)
-    fold = torch.linalg.qr(torch.randn(HASH - 1, HASH - 1, generator=generator))[0][:16]
     for slot in range(PLACES):
         line, place = divmod(slot, PLACES_PER_LINE)
         heads.clear(slot)
@@ -309,10 +276,10 @@ def _find_letters(heads: _Heads, *, region: float) -> None:
         heads.query[slot, 46, TEXT] = 1 / (FLAG * TEXT_SCALE)
         heads.key[slot, 46, TEXT] = -300 * math.sqrt(HEAD) / (FLAG * TEXT_SCALE)
         heads.rest(slot, 47, 40.0, IMAGE_MARK | {SPECIAL: ANSWER_FLAG * TEXT_SCALE})
-        if region:
-            near = fold @ _surroundings()[:-1] / IMAGE_SCALE
-            heads.query[slot, 48:] = fold @ directions(MEANT, HASH - 1) * gain * region
-            heads.key[slot, 48:] = near * gain
+        if region is not None:
+            for part, at, logit in ((ROW, 48, region[0]), (TILE, 48 + AXIS, region[1])):
+                likeness = Likeness(part=part, query=MEANT, logit=logit / MEANT_SHARE)
+                heads.prefer(slot, at, likeness)
 
 
 def _seen() -> Tensor:
@@ -322,17 +289,12 @@ def _seen() -> Tensor:
     return seen
 
 
-def _surroundings() -> Tensor:
-    """What a visual token shows and, fainter, what stands around it, (HASH, DIM)."""
-    return _seen() + 0.6 * directions(FOUND, HASH)
-
-
 LEFT = dict.fromkeys(range(1, 7), 0.6)
 """Cells to the left, in tokens, with the weight of what stands there."""
 ABOVE = {13: 0.3, 26: 0.2}
 
 
-def _gather(heads: _Heads) -> None:
+def _gather(heads: Heads) -> None:
     """Layer 2: what letters found, and what stands left of a cell and above it."""
     seen = _seen() / IMAGE_SCALE
     around = directions(FOUND, HASH)
@@ -349,10 +311,11 @@ def _gather(heads: _Heads) -> None:
         heads.carry(head, seen[:-1], around[:-1] * 0.9)
     head += 1
     _vote(heads, head)
-    heads.carry(head, directions(FOUND, HASH) / TEXT_SCALE, directions(VOTES, HASH) * 1.6)
+    size = HASH + PLACE_SIZE
+    heads.carry(head, directions(FOUND, size) / TEXT_SCALE, directions(VOTES, size) * VOTES_GAIN)
 
 
-def _same_row(heads: _Heads, head: int, reaches: tuple[int, ...]) -> None:
+def _same_row(heads: Heads, head: int, reaches: tuple[int, ...]) -> None:
     """Attend to filled cells before in the same row of their crops: to all, or to the nearest."""
     heads.clear(head)
     numbers = [*SLOW, *(HALF + number for number in SLOW)][:SIDE]
@@ -367,7 +330,7 @@ def _same_row(heads: _Heads, head: int, reaches: tuple[int, ...]) -> None:
     heads.rest(head, RESTING, 21.0, IMAGE_MARK | TEXT_MARK)
 
 
-def _vote(heads: _Heads, head: int) -> None:
+def _vote(heads: Heads, head: int) -> None:
     """Text attends to the letters of the last question, most to those that found something."""
     heads.clear(head)
     heads.keep_near(head, 150, 5.0, TEXT_MARK)
@@ -380,21 +343,27 @@ def _vote(heads: _Heads, head: int) -> None:
 
 LOOKING_HEADS = 4
 """Heads that look for where the answer begins; they start alike."""
+VOTES_GAIN = 1.6
+MEANT_SHARE = 0.3
+"""How loud the place of what is meant is written: louder, it would drown letters."""
 
 
-def _look_beside(heads: _Heads) -> None:
-    """Layer 3: cells where something begins, in whose surroundings is what was found."""
+def _look_beside(heads: Heads) -> None:
+    """Layer 3: cells where something begins, near what was found and in its row."""
     scale = math.sqrt(12.0 * math.sqrt(HEAD))
     around = directions(FOUND, HASH) - 0.4 * _seen()
-    read = torch.cat([_surroundings()[:-1], directions(BEGINS, CODE)]) / IMAGE_SCALE
-    write = torch.cat([directions(MEANT, HASH - 1) * 0.15, directions(FIRST, CODE)])
+    read = torch.cat([directions(PLACE, PLACE_SIZE), directions(BEGINS, CODE)]) / IMAGE_SCALE
+    write = torch.cat([directions(MEANT, PLACE_SIZE) * MEANT_SHARE, directions(FIRST, CODE)])
     for head in range(LOOKING_HEADS):
         heads.clear(head)
-        heads.query[head, : HASH - 1] = directions(VOTES, HASH - 1) * scale / TEXT_SCALE
-        heads.key[head, : HASH - 1] = around[:-1] * scale / IMAGE_SCALE
-        heads.query[head, 47, TEXT] = 1 / (FLAG * TEXT_SCALE)
-        heads.key[head, 47, BEGINS + IDENTITY] = 12 * math.sqrt(HEAD) / IMAGE_SCALE
-        heads.key[head, 47, IMAGE] = -12 * math.sqrt(HEAD) / (FLAG * IMAGE_SCALE)
-        heads.key[head, 47, TEXT] = -300 * math.sqrt(HEAD) / (FLAG * TEXT_SCALE)
-        heads.rest(head, 48, 40.0, IMAGE_MARK)
+        heads.query[head, :38] = directions(VOTES, 38) * scale / TEXT_SCALE
+        heads.key[head, :38] = around[:38] * scale / IMAGE_SCALE
+        heads.query[head, 38, TEXT] = 1 / (FLAG * TEXT_SCALE)
+        heads.key[head, 38, BEGINS + IDENTITY] = 12 * math.sqrt(HEAD) / IMAGE_SCALE
+        heads.key[head, 38, IMAGE] = -12 * math.sqrt(HEAD) / (FLAG * IMAGE_SCALE)
+        heads.key[head, 38, TEXT] = -300 * math.sqrt(HEAD) / (FLAG * TEXT_SCALE)
+        heads.rest(head, 39, 40.0, IMAGE_MARK)
+        for part, logit, shift in ((ROW, 8.0, 0.0), (COLUMN, 6.0, 2.5), (TILE, 5.0, 0.0)):
+            likeness = Likeness(part=part, query=VOTED_PLACE, logit=logit / VOTES_GAIN, shift=shift)
+            heads.prefer(head, 40 + part[0], likeness)
         heads.carry(head, read, write / LOOKING_HEADS)

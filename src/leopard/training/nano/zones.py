@@ -17,34 +17,44 @@ IDENTITY = 15
 """Numbers of a code that tell characters apart."""
 CODE = IDENTITY + 1
 """Numbers of a character's code; the last says that something stands here."""
-HASH = 48
-"""Numbers that stand for what a visual token shows."""
+HASH = 40
+"""Numbers that stand for what a visual token shows; in text, the last one counts places."""
+AXIS = 8
+"""Numbers that tell the row of a crop, or the column."""
+TILE_BITS = 8
+"""Numbers that tell about where in the sequence a visual token stands."""
+PLACE_SIZE = 2 * AXIS + TILE_BITS
+PLACE_LENGTH = 0.3
+"""Size of each of these numbers at most."""
 
 # Visual tokens: slots one after the other (the last ones repeat the end of each line), then the
-# end of the cell to the left, what stands around, place in the crop.
+# end of the cell to the left, what stands around, place in the crop and in the sequence.
 LAST_OF_LEFT = SLOTS * CODE
 SEEN = PLACES * CODE
 """From the first layer on, over the repeated ends of lines: a hash of what the token shows."""
 BEGINS = SEEN + HASH
 """From the third layer on: the codes of the characters that begin something in the token."""
 FOUND = LAST_OF_LEFT + LINES_PER_CELL * LAST_PER_LINE * CODE
-ROWS = FOUND + HASH
-COLUMNS = ROWS + SIDE
-TEXT, IMAGE, START, COLUMN_FLAG, ANSWER, FILLED, SPECIAL = range(COLUMNS + SIDE, COLUMNS + SIDE + 7)
+PLACE = FOUND + HASH
+"""Where a visual token stands: row and column of its crop, and its crop. In text, where what a
+letter found stands."""
+ROWS = PLACE + PLACE_SIZE
+TEXT, IMAGE, START, COLUMN_FLAG, ANSWER, FILLED, SPECIAL = range(ROWS + SIDE, ROWS + SIDE + 7)
 """Marks: text, image, first token, first column of a crop, token before an answer, cell that shows
 something, token of text that is no character."""
 
 # Text, over the slots of visual tokens: a letter and the two before it, what is to be said, the
-# first character of what is meant, what is meant, what the question's letters found (each letter's
-# own is in FOUND).
+# first character of what is meant, where that stands, what the question's letters found and where
+# (each letter's own is in FOUND and PLACE).
 LETTER = 0
 BEFORE = CODE
 BEFORE_2 = 2 * CODE
 SAID = 3 * CODE
 FIRST = 4 * CODE
 MEANT = 5 * CODE
-VOTES = MEANT + HASH
-OWN = VOTES + HASH
+VOTES = MEANT + PLACE_SIZE
+VOTED_PLACE = VOTES + HASH
+OWN = VOTED_PLACE + PLACE_SIZE
 """Where tokens that are no letters have something of their own."""
 
 TEXT_SCALE, IMAGE_SCALE = 3.7, 3.3
@@ -68,3 +78,10 @@ def directions(start: int, count: int) -> Tensor:
 def slot_frame(slot: int) -> Tensor:
     """Unit vectors that hold the code of a slot, (CODE, DIM)."""
     return directions(slot * CODE, CODE)
+
+
+def axis_codes() -> Tensor:
+    """Codes of the rows or columns of a crop, (SIDE, AXIS): four waves, alike for neighbours."""
+    waves = torch.arange(1, AXIS // 2 + 1) * (2 * torch.pi / SIDE)
+    turns = torch.arange(SIDE)[:, None] * waves
+    return torch.cat([turns.cos(), turns.sin()], 1) * PLACE_LENGTH

@@ -1,0 +1,169 @@
+"""Attention heads written by hand: what a head looks for, what it reads and where it writes it.
+
+See `leopard.training.nano.start` for the whole.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from leopard.training.nano.zones import (
+    AXIS,
+    DIM,
+    FLAG,
+    IMAGE,
+    IMAGE_SCALE,
+    PLACE,
+    PLACE_LENGTH,
+    SIDE,
+    START,
+    START_FLAG,
+    START_SCALE,
+    TEXT,
+    TEXT_SCALE,
+    TILE_BITS,
+    directions,
+)
+
+ROPE_THETA = 10_000.0
+HEAD = 64
+NUM_HEADS = 16
+HALF = HEAD // 2
+SLOW = tuple(range(24, 31))
+"""Rotations that hardly turn over a crop or two: they hold content in layers with positions."""
+RESTING = 31
+"""The slowest rotation: it lets heads rest on the first token."""
+FAST = tuple(math.exp(-n / 2.5) + (0.15 if n >= 8 else 0.0) for n in range(16))
+"""Shares of rotations in telling distances apart: quick ones know neighbours, slow ones regions."""
+PEAK = 60.0
+"""Attention logit at the distance looked for; a neighbour of it has 0.82 of it at most."""
+NOISE = 0.0005
+PREVIOUS_TILE = SIDE * SIDE - SIDE + 1
+"""Tokens from a cell in a tile's first column back to its left neighbour in the tile before."""
+TEXT_MARK = {TEXT: FLAG * TEXT_SCALE}
+IMAGE_MARK = {IMAGE: FLAG * IMAGE_SCALE}
+
+
+ROW, COLUMN, TILE = ((0, AXIS), (AXIS, AXIS), (2 * AXIS, TILE_BITS))
+"""Parts of a place: first number and how many."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Likeness:
+    """A zone of the query that says where, which the places of tokens should be like."""
+
+    part: tuple[int, int]
+    """ROW, COLUMN or TILE."""
+    query: int
+    """MEANT or VOTED_PLACE."""
+    logit: float
+    """Where both are the same."""
+    shift: float = 0.0
+    """Rows or columns that the token looked for is further on; if not 0, only the longest two of
+    the four waves count, so that its neighbours will do as well."""
+
+
+class Heads:
+    """The weights of one attention layer, head by head: (heads, HEAD, DIM) each."""
+
+    def __init__(self, attention: Any) -> None:
+        def split(weight: Tensor) -> Tensor:
+            return weight.view(-1, HEAD, DIM)
+
+        self.query = split(attention.q_proj.weight)
+        self.key = split(attention.k_proj.weight)
+        self.value = split(attention.v_proj.weight)
+        self._out = attention.o_proj.weight  # (DIM, heads * HEAD)
+
+    def clear(self, head: int) -> None:
+        """Silence a head's queries and keys."""
+        self.query[head], self.key[head] = 0, 0
+
+    def carry(self, head: int, value: Tensor, out: Tensor) -> None:
+        """What the head reads, (numbers, DIM), and where it writes it, (numbers, DIM)."""
+        self.value[head] = 0
+        self.value[head, : len(value)] = value
+        first = head * HEAD
+        self._out[:, first : first + HEAD] = 0
+        self._out[:, first : first + len(out)] = out.T
+
+    def rest(self, head: int, number: int, logit: float, flags: dict[int, float]) -> None:
+        """Give tokens with these flags the first token to rest on, at a logit.
+
+        Args:
+            head: Which head.
+            number: Number of the head's vectors to use.
+            logit: Attention logit of the first token.
+            flags: Marks with about the size that the norm gives them.
+        """
+        for flag, size in flags.items():
+            self.query[head, number, flag] = math.sqrt(HEAD) * logit / size / 20
+        self.key[head, number, START] = 20 / (START_FLAG * START_SCALE)
+
+    def look_back(
+        self,
+        head: int,
+        distance: int,
+        query: dict[int, float],
+        key: dict[int, float],
+        *,
+        rest: float | None = 44.0,
+        highest: float = PEAK,
+    ) -> None:
+        """Attend to one distance: a sum of cosines of the distance that peaks there.
+
+        Args:
+            head: Which head.
+            distance: In tokens.
+            query: Marks that turn the head on (off if below 0), with their sizes.
+            key: Marks that tokens to be looked at have, with their sizes.
+            rest: Logit of the first token, against `highest`; None not to rest.
+            highest: Logit at the distance.
+        """
+        self.clear(head)
+        for number, share in enumerate(FAST):
+            peak = math.sqrt(highest * share / sum(FAST) * math.sqrt(HEAD))
+            angle = ROPE_THETA ** (-number / HALF) * distance
+            for mark, size in query.items():
+                self.query[head, number, mark] = peak / size
+            for mark, size in key.items():
+                self.key[head, number, mark] = peak / size * math.cos(angle)
+                self.key[head, HALF + number, mark] = peak / size * math.sin(angle)
+        if rest is not None:
+            self.rest(head, RESTING, rest, {TEXT: FLAG * TEXT_SCALE, IMAGE: FLAG * IMAGE_SCALE})
+
+    def keep_near(self, head: int, reach: int, logit: float, marks: dict[int, float]) -> None:
+        """Prefer what is near: one slow cosine, `logit` at 0 and minus that at `reach` tokens."""
+        number = round(HALF * math.log(reach / math.pi) / math.log(ROPE_THETA))
+        for mark, size in marks.items():
+            self.query[head, number, mark] = math.sqrt(logit * math.sqrt(HEAD)) / size
+            self.key[head, number, mark] = math.sqrt(logit * math.sqrt(HEAD)) / size
+
+    def prefer(self, head: int, at: int, likeness: Likeness) -> None:
+        """Prefer tokens that are where the query says.
+
+        Args:
+            head: Which.
+            at: First number of the head's vectors to use.
+            likeness: What must be like what.
+        """
+        first, size = likeness.part
+        waves = torch.arange(1, AXIS // 2 + 1)
+        turn = torch.eye(size)
+        used = float(size)
+        if likeness.part != TILE:
+            angles = likeness.shift * waves * (2 * torch.pi / SIDE)
+            is_used = (waves <= 2) if likeness.shift else (waves > 0)
+            cos, sin = (torch.diag(wave * is_used) for wave in (angles.cos(), angles.sin()))
+            turn = torch.cat([torch.cat([cos, -sin], 1), torch.cat([sin, cos], 1)])
+            used = float(is_used.sum())  # of the two numbers of a wave, half counts on average
+        gain = math.sqrt(likeness.logit * math.sqrt(HEAD) / used) / PLACE_LENGTH
+        numbers = slice(at, at + size)
+        query = turn @ directions(likeness.query + first, size)
+        self.query[head, numbers] = query * gain / TEXT_SCALE
+        self.key[head, numbers] = directions(PLACE + first, size) * gain / IMAGE_SCALE
