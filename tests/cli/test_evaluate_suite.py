@@ -141,8 +141,12 @@ def test_pages_are_made_of_the_results_alone(finished):
     assert (root / "out" / "README.md").read_text() == markdown(found)
     assert (root / "out" / "results.csv").read_text() == table(found)
     rows = list(csv.DictReader(io.StringIO(table(found))))
-    assert {row["kind"] for row in rows} == {"figure", "difference", "score", "group"}
+    assert {row["kind"] for row in rows} == {"figure", "difference", "score", "run", "group"}
+    extra = next(row for row in rows if row["kind"] == "run")
+    assert extra["scorer"] == "answerable not called unanswerable"
+    assert f"| {extra['title']} | ours | {100 * float(extra['value']):.1f} |" in markdown(found)
     html = (root / "out" / "report.html").read_text()
+    assert "answerable not called unanswerable" in html
     assert html.count('class="entry"') == 3
     assert "data:image/jpeg;base64," in html
     assert "Left out: Absent" in html
@@ -163,4 +167,8 @@ def test_other_samples_go_into_other_folders(finished):
     sets = len(list((root / "work/sets/made").iterdir()))
     assert run("--share", "0.5").exit_code == 0
     assert len(list((root / "work/sets/made").iterdir())) == sets + 1
-    assert results(root)["runs"][0]["documents"] == 1
+    found = results(root)
+    assert found["runs"][0]["documents"] == found["sets"]["made"]["made"]["samples"] == 1
+    page = (root / "out" / "README.md").read_text()
+    assert "A trial: 50 % of each set" in page
+    assert "`max_pages=1`" in page

@@ -1,6 +1,4 @@
-import re
 from dataclasses import asdict
-from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -10,7 +8,6 @@ from leopard.cli.main import build_app
 from leopard.documents import Limits
 from leopard.errors import ConfigError
 
-PAGE = Path(__file__).parents[2] / "docs" / "documents.md"
 GIVEN = {
     "--max-pages": ("7", {"max_pages": 7}),
     "--max-megapixels": ("1.5", {"max_pixels": 1_500_000}),
@@ -40,12 +37,3 @@ def test_commands_that_open_documents_have_the_options(command):
     text = CliRunner().invoke(build_app(), [command, "--help"], env={"COLUMNS": "200"}).output
     for name in GIVEN:
         assert name in text
-
-
-def test_the_page_names_options_and_defaults():
-    rows = re.findall(
-        r"^\| `(max_\w+)` \| (?:`(--[\w-]+)`)? \| ([\d,]+) \|", PAGE.read_text(), re.M
-    )
-    assert {name: float(value.replace(",", "")) for name, _, value in rows} == asdict(Limits())
-    named = {option: name for name, option, _ in rows if option}
-    assert named == {option: next(iter(wanted)) for option, (_, wanted) in GIVEN.items()}

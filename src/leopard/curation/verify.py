@@ -18,6 +18,7 @@ from leopard.curation.programs.evaluator import PrintedFacts, UnprovenError, agr
 from leopard.curation.synthesis.printed import Place, PrintedPage, read_pdf
 from leopard.curation.synthesis.sentences import says
 from leopard.errors import DataError
+from leopard.schema.files import write_text_atomically
 from leopard.schema.geometry import ImageSize
 from leopard.schema.samples import NOT_ANSWERABLE, QuestionAnswer, Sample, VectorPage
 from leopard.schema.shards import (
@@ -26,7 +27,6 @@ from leopard.schema.shards import (
     iter_samples,
     read_info,
     shard_paths,
-    write_text_atomically,
 )
 
 BOX_TOLERANCE = 1e-3

@@ -31,6 +31,7 @@ from leopard.curation.rebuild import index_of
 from leopard.curation.synthesis.documents import PrintedDocument
 from leopard.curation.synthesis.samples import SampleMaker
 from leopard.errors import ConfigError, DataError
+from leopard.schema.files import write_text_atomically
 from leopard.schema.rows import canonical_json
 from leopard.schema.samples import Sample, VectorPage
 from leopard.schema.shards import (
@@ -42,7 +43,6 @@ from leopard.schema.shards import (
     remove_stale,
     shard_paths,
     write_shard,
-    write_text_atomically,
 )
 
 RECORD_FILE = "annotation.json"

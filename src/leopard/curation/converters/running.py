@@ -24,6 +24,7 @@ from leopard.curation.converters.local_copy import LocalCopy, Record
 from leopard.curation.converters.source import Converter, Reading
 from leopard.curation.imports import BadRecordError
 from leopard.errors import ConfigError, DataError, LeopardError, PromptError
+from leopard.schema.files import write_text_atomically
 from leopard.schema.rows import canonical_json
 from leopard.schema.samples import QuestionAnswer, Sample, Split, conversation
 from leopard.schema.shards import (
@@ -31,7 +32,6 @@ from leopard.schema.shards import (
     remove_stale,
     shard_paths,
     write_shard,
-    write_text_atomically,
 )
 
 CONVERTER_VERSION = 1
