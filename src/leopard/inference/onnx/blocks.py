@@ -12,8 +12,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-BLOCK = 32
-"""Inputs of a row of weights that share a scale."""
+BLOCKS = {8: (64, 32), 4: (32,)}
+"""Inputs of a row of weights that may share a scale, by bits, the quickest first. In 4 bits larger
+blocks would cost too much of what the weights say."""
+STEP = 32
+"""What all numbers of inputs must be multiples of."""
 BITS = {"int8": 8, "int4": 4}
 """Bits of a weight, by the name of the form."""
 
@@ -27,6 +30,8 @@ class BlockWeights:
     """Two 4-bit weights or one 8-bit weight a byte, (outputs, blocks, bytes of a block)."""
     scales: NDArray[np.float32]
     """(outputs, blocks)."""
+    block: int
+    """Inputs that share a scale."""
     zeros: NDArray[np.uint8] | None
     """Codes of zero, packed, (outputs, bytes of a row of blocks); None is the middle code."""
 
@@ -44,22 +49,23 @@ def pack_blocks(weight: Tensor, bits: int) -> BlockWeights:
     16 codes are used.
 
     Args:
-        weight: (outputs, inputs); inputs are a multiple of `BLOCK`.
+        weight: (outputs, inputs); inputs are a multiple of `STEP`.
         bits: 8 or 4.
     """
     outputs, inputs = weight.shape
-    assert inputs % BLOCK == 0, f"{inputs} inputs are not in blocks of {BLOCK}"
-    blocks = weight.detach().to("cpu", torch.float32).reshape(outputs, inputs // BLOCK, BLOCK)
+    assert inputs % STEP == 0, f"{inputs} inputs are not in blocks of {STEP}"
+    block = next(size for size in BLOCKS[bits] if inputs % size == 0)
+    blocks = weight.detach().to("cpu", torch.float32).reshape(outputs, inputs // block, block)
     if bits == 8:
         scales = _not_zero(blocks.abs().amax(-1) / 127)
         codes = blocks.div(scales[..., None]).round_().add_(128)
-        return BlockWeights(8, codes.to(torch.uint8).numpy(), scales.numpy(), None)
+        return BlockWeights(8, codes.to(torch.uint8).numpy(), scales.numpy(), block, None)
     # Zero must be a code, so that zero weights stay zero.
     lowest = blocks.amin(-1).clamp_(max=0)
     scales = _not_zero((blocks.amax(-1).clamp_(min=0) - lowest) / 15)
     zeros = (-lowest / scales).round_()
     codes = blocks.div(scales[..., None]).round_().add_(zeros[..., None]).clamp_(0, 15)
-    return BlockWeights(4, _nibbles(codes), scales.numpy(), _nibbles(zeros))
+    return BlockWeights(4, _nibbles(codes), scales.numpy(), block, _nibbles(zeros))
 
 
 def unpack_blocks(packed: BlockWeights) -> Tensor:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from leopard.inference.onnx.blocks import BLOCK, BlockWeights
+from leopard.inference.onnx.blocks import BlockWeights
 
 FUSED = "com.microsoft"
 """Domain of the operators that only ONNX Runtime has."""
@@ -53,7 +53,7 @@ class Linear:
     """A matrix product with an optional bias."""
 
     weight: Array | BlockWeights
-    """(inputs, outputs) in single precision, or (outputs, inputs) in blocks."""
+    """(outputs, inputs)."""
     bias: Array | None = None
     """(outputs,)."""
 
@@ -189,7 +189,7 @@ class DecoderGraph:
 
     def _product(self, name: str, value: str, weight: Array | BlockWeights, result: str) -> None:
         if not isinstance(weight, BlockWeights):
-            self._node("MatMul", [value, self._array(name, weight)], result)
+            self._node("FusedMatMul", [value, self._array(name, weight)], result, FUSED, transB=1)
             return
         inputs = [value, self._array(name, weight.codes)]
         inputs.append(self._array(f"{name}.scales", weight.scales))
@@ -201,10 +201,10 @@ class DecoderGraph:
             inputs,
             result,
             FUSED,
-            K=blocks * BLOCK,
+            K=blocks * weight.block,
             N=outputs,
             bits=weight.bits,
-            block_size=BLOCK,
+            block_size=weight.block,
             accuracy_level=_INT8_INPUTS,
         )
 

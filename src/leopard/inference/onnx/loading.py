@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from leopard.errors import ConfigError
 from leopard.inference.growing_cache import keeps_all, new_cache
-from leopard.inference.onnx.blocks import BITS, BLOCK, pack_blocks
+from leopard.inference.onnx.blocks import BITS, STEP, pack_blocks
 from leopard.inference.onnx.decoder import OnnxDecoder
 from leopard.inference.onnx.graph import (
     Array,
@@ -120,8 +120,8 @@ def _obstacles(config: Any, text: Any, form: str | None) -> Iterator[str]:
     if _head_dim(text) % _HEAD_STEP:
         yield f"heads of {_head_dim(text)} values are no multiple of {_HEAD_STEP}"
     inputs = (text.hidden_size, text.intermediate_size, _head_dim(text) * text.num_attention_heads)
-    if form is not None and any(size % BLOCK for size in inputs):
-        yield f"layers of {', '.join(map(str, inputs))} inputs are no multiples of {BLOCK}"
+    if form is not None and any(size % STEP for size in inputs):
+        yield f"layers of {', '.join(map(str, inputs))} inputs are no multiples of {STEP}"
 
 
 def _head_dim(text: Any) -> int:
@@ -174,7 +174,7 @@ def _linear(layers: list[Any], bits: int | None) -> Linear:
     assert len(biases) in (0, len(layers)), "all of them have a bias, or none"
     bias = _values(torch.cat(biases)) if biases else None
     if bits is None:
-        return Linear(_values(weight.t()), bias)
+        return Linear(_values(weight), bias)
     return Linear(pack_blocks(weight, bits), bias)
 
 
