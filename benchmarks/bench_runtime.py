@@ -4,6 +4,7 @@ The plain pipeline is the stock image processor, the same weights, and `generate
 attention. Seconds are CPU seconds to the first token, one thread. Then the cost per page from 1 to
 50 pages, and memory against its prediction, each in a process of its own.
 Run: python benchmarks/bench_runtime.py [--model leopard-nano|medium] [--pages N] [--part P]
+    [--engine torch|onnx]
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from models import cpu_seconds, draw_pages, make_generator, question
 from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
 
 from leopard.inference.engine import LocalGenerator
-from leopard.inference.memory import estimate_memory, weight_bytes_of
+from leopard.inference.memory import PIECES, estimate_memory, weight_bytes_of
 from leopard.inference.row import VisualMemo
 
 MIB = 2**20
@@ -46,14 +47,14 @@ def plain_answer(generator: LocalGenerator, pages: list, text: str) -> int:
     return int(out[0, -1])
 
 
-def questions(name: str, count: int, max_crops: int | None) -> None:
+def questions(name: str, count: int, max_crops: int | None, engine: str) -> None:
     """Cold, again, and plain, on the same weights."""
     pages = draw_pages(count)
     plain = make_generator(name, fast=False, max_crops=max_crops)
     plain.model.set_attn_implementation("eager")
     first: list[int] = []
     theirs = cpu_seconds(lambda: first.append(plain_answer(plain, pages, "What is the total?")))
-    ours = make_generator(name, max_crops=max_crops)
+    ours = make_generator(name, max_crops=max_crops, engine=engine)
     ours.generate([question(pages[:1], "Warm?")])
     ours.vision_cache.clear()
     ours.prefix_cache.clear()
@@ -69,6 +70,7 @@ def questions(name: str, count: int, max_crops: int | None) -> None:
     session = cpu_seconds(lambda: ours.begin([ours.start(asked, memo)]), 3)
     report(
         case=f"{name}, {count} pages, first token",
+        engine=engine,
         crops=rows[0].prepared.num_crops,
         positions=len(rows[0].prepared.input_ids),
         same_token=first[0] == rows[0].tokens[0],
@@ -102,22 +104,26 @@ def per_page(name: str) -> None:
         )
 
 
-def memory(name: str, count: int) -> None:
+def memory(name: str, count: int, engine: str) -> None:
     """Peak of the process above what it had with libraries loaded, against the prediction."""
     torch.nn.functional.linear(torch.ones(64, 64), torch.ones(64, 64))
-    make_generator("leopard-nano").generate([question(draw_pages(1), "Warm?")])
+    make_generator("leopard-nano", engine=engine).generate([question(draw_pages(1), "Warm?")])
     base = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     pages = draw_pages(count)
-    generator = make_generator(name)
+    generator = make_generator(name, engine=engine)
     request = question(pages, "What is the total?", 8)
     demand = generator.encoder.demand(generator.encoder.prepare(request), 8)
     predicted = estimate_memory(
-        generator.model.config, demand, weight_bytes=weight_bytes_of(generator.model)
+        generator.model.config,
+        demand,
+        weight_bytes=weight_bytes_of(generator.model),
+        piece=generator.decoder.most_positions or PIECES[0],
     )
     generator.generate([request])
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     report(
         case=f"{name}, {count} pages, memory",
+        engine=engine,
         predicted_mib=predicted.total / MIB,
         measured_mib=(peak - base) / MIB,
         ratio=(peak - base) / predicted.total,
@@ -140,20 +146,22 @@ def main() -> None:
     parser.add_argument("--model", choices=("leopard-nano", "medium"), default="leopard-nano")
     parser.add_argument("--pages", type=int, default=20)
     parser.add_argument("--max-crops", type=int, help="Fewer crops than 50: quicker to measure.")
+    parser.add_argument("--engine", choices=("torch", "onnx"), default="torch")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--part", choices=("all", "questions", "per-page", "memory"), default="all")
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     if given.part in ("all", "questions"):
-        questions(given.model, given.pages, given.max_crops)
+        questions(given.model, given.pages, given.max_crops, given.engine)
     if given.part in ("all", "per-page"):
         per_page(given.model)
     if given.part == "memory":
-        memory(given.model, given.pages)
+        memory(given.model, given.pages, given.engine)
     if given.part == "all":
         for name in ("leopard-nano", "medium"):
             command = [sys.executable, __file__, "--part", "memory", "--model", name]
-            subprocess.run([*command, "--pages", str(given.pages)], check=True)
+            command += ["--pages", str(given.pages), "--engine", given.engine]
+            subprocess.run(command, check=True)
 
 
 if __name__ == "__main__":

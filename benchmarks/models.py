@@ -13,6 +13,7 @@ import PIL.ImageDraw
 from leopard.inference.engine import EngineOptions, LocalGenerator
 from leopard.inference.kernels import use_fast_kernels
 from leopard.inference.loading import load_generator
+from leopard.inference.onnx.loading import take_language_model
 from leopard.model import LeopardConfig
 from leopard.model.dummy import build_dummy
 from leopard.schema.generation import GenerationRequest, SamplingOptions
@@ -52,7 +53,9 @@ def build_medium(tokenizer_of: Any) -> Any:
     return build_dummy(config)
 
 
-def make_generator(name: str, *, fast: bool = True, max_crops: int | None = None) -> LocalGenerator:
+def make_generator(
+    name: str, *, fast: bool = True, max_crops: int | None = None, engine: str = "torch"
+) -> LocalGenerator:
     """`leopard-nano` or `medium`; without `fast` as transformers computes it."""
     nano = load_generator(processor_settings={"max_crops": max_crops})
     if name == "leopard-nano":
@@ -63,9 +66,10 @@ def make_generator(name: str, *, fast: bool = True, max_crops: int | None = None
             patch_size=14, shuffle_factor=2, embedding_rows=49152
         )
         model = build_medium(processor)
+    decoder = take_language_model(model) if engine == "onnx" else None
     if fast:
         use_fast_kernels(model)
-    return LocalGenerator(model, processor, name=name, options=EngineOptions())
+    return LocalGenerator(model, processor, name=name, options=EngineOptions(), decoder=decoder)
 
 
 def load_plain(like: LocalGenerator) -> Any:

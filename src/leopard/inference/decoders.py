@@ -30,8 +30,8 @@ class Decoder(Protocol):
         ...
 
     @property
-    def scored_positions(self) -> int:
-        """New positions whose attention scores are in memory at once; 0 where none are."""
+    def most_positions(self) -> int | None:
+        """New positions that `read` computes at once when given more; None computes all."""
         ...
 
     def new_cache(self) -> DynamicCache:
@@ -72,7 +72,7 @@ class TorchDecoder:
     """
 
     reads_padded = True
-    scored_positions = 0
+    most_positions = None
 
     def __init__(self, model: Any) -> None:
         self._model = model

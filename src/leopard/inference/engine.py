@@ -283,7 +283,7 @@ class LocalGenerator:
             limit=free_bytes(weight.device) + present if limit is None else limit,
             weight_bytes=self._weight_bytes,
             value_bytes=weight.element_size(),
-            scored=self.decoder.scored_positions,
+            most=self.decoder.most_positions,
         )
         self.encoder.chunk, self.reader.piece = fitted.chunk, fitted.piece
 

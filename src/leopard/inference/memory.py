@@ -76,7 +76,7 @@ class MemoryEstimate:
         return {**{name: getattr(self, name) for name in names}, "total": self.total}
 
 
-def estimate_memory(  # noqa: PLR0913 - all that decides the peak
+def estimate_memory(
     config: Any,
     demand: Demand,
     *,
@@ -84,7 +84,6 @@ def estimate_memory(  # noqa: PLR0913 - all that decides the peak
     value_bytes: int = 4,
     chunk: int | None = None,
     piece: int = PIECES[0],
-    scored: int = 0,
 ) -> MemoryEstimate:
     """Predict the peak of one answer.
 
@@ -95,7 +94,6 @@ def estimate_memory(  # noqa: PLR0913 - all that decides the peak
         value_bytes: Bytes of one activation.
         chunk: Crops at once; those of the configuration by default.
         piece: Prompt positions at once.
-        scored: New positions whose attention scores are in memory at once; 0 where none are.
     """
     text = config.text_config
     chunk = min(chunk or config.vision_chunk_size, max(demand.num_crops, 1))
@@ -109,8 +107,7 @@ def estimate_memory(  # noqa: PLR0913 - all that decides the peak
         visual_tokens=2 * tokens,
         vision=_vision_bytes(config, demand, chunk, value_bytes) if demand.num_crops else 0,
         keys_values=per_position * (demand.positions + ROOM) * value_bytes,
-        reading=_reading_bytes(text, demand.positions, min(piece, demand.positions), value_bytes)
-        + _score_bytes(text, demand.positions, min(piece, scored, demand.positions)),
+        reading=_reading_bytes(text, demand.positions, min(piece, demand.positions), value_bytes),
         chunk=chunk,
         piece=piece,
     )
@@ -148,11 +145,6 @@ def _reading_bytes(text: Any, positions: int, piece: int, value_bytes: int) -> i
     return count
 
 
-def _score_bytes(text: Any, positions: int, scored: int) -> int:
-    """What some new positions see of all, in single precision, for all heads; and their mask."""
-    return 4 * scored * (positions + ROOM) * (int(text.num_attention_heads) + 1)
-
-
 def fit_memory(
     config: Any,
     demand: Demand,
@@ -160,7 +152,7 @@ def fit_memory(
     limit: int,
     weight_bytes: int,
     value_bytes: int = 4,
-    scored: int = 0,
+    most: int | None = None,
 ) -> MemoryEstimate:
     """The quickest way to answer within a number of bytes.
 
@@ -170,7 +162,7 @@ def fit_memory(
         limit: Most bytes at the peak.
         weight_bytes: As in `estimate_memory`.
         value_bytes: As in `estimate_memory`.
-        scored: As in `estimate_memory`.
+        most: Prompt positions that the engine reads at once in any case, where it does.
 
     Raises:
         GenerationError: If even the smallest pieces do not fit; names need and limit.
@@ -183,8 +175,7 @@ def fit_memory(
             weight_bytes=weight_bytes,
             value_bytes=value_bytes,
             chunk=chunk,
-            piece=piece,
-            scored=scored,
+            piece=min(piece, most or piece),
         )
         if found.total <= limit:
             return found

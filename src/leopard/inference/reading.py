@@ -193,7 +193,9 @@ class PromptReader:
     def _forward(self, state: DecodingState, embeds: Tensor) -> None:
         """Read new positions, a bounded number at a time where none are padded."""
         left = embeds.shape[1]
-        for part in [embeds] if state.is_padded else embeds.split(self.piece, dim=1):
+        # A decoder that minds this itself makes room for all of them at once.
+        whole = state.is_padded or self._decoder.most_positions is not None
+        for part in [embeds] if whole else embeds.split(self.piece, dim=1):
             left -= part.shape[1]
             self._forward_part(state, part, left)
 

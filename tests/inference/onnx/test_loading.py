@@ -9,6 +9,7 @@ from leopard.inference.engine import EngineOptions, LocalGenerator
 from leopard.inference.loading import LoadSettings, load_generator
 from leopard.inference.memory import weight_bytes_of
 from leopard.inference.onnx import loading
+from leopard.inference.onnx.decoder import PIECE
 from leopard.inference.onnx.loading import ComputedElsewhere, take_language_model
 from leopard.inference.quantized import Int8Linear
 from leopard.inference.vision_cache import WeightsFingerprint
@@ -212,3 +213,18 @@ def test_engine_follows_from_the_settings():
 
 def test_marker_is_a_module_without_weights():
     assert not list(ComputedElsewhere(b"12", 7).parameters())
+
+
+def test_room_for_a_prompt_is_made_at_once(shared, monkeypatch):
+    generator, lengths = fresh(shared), []
+    read = shared.decoder.read
+
+    def counted(embeds, *more, **how):
+        lengths.append(embeds.shape[1])
+        return read(embeds, *more, **how)
+
+    monkeypatch.setattr(shared.decoder, "read", counted)
+    generator.generate([ask("word " * 300, max_new_tokens=1)])
+    assert generator.reader.piece == PIECE
+    assert len(lengths) == 1
+    assert lengths[0] > 2 * PIECE

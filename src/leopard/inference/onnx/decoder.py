@@ -19,8 +19,7 @@ from leopard.inference.growing_cache import Buffer, GrowingLayer, cache_of
 from leopard.inference.onnx.graph import DecoderGraph, DecoderSizes
 
 PIECE = 128
-"""Most new positions at once: their attention scores for all positions are in memory. More are not
-quicker."""
+"""Most new positions at once. More take more memory and are not quicker."""
 _TYPES = {torch.float32: np.float32, torch.int64: np.int64, torch.int32: np.int32}
 
 
@@ -37,7 +36,7 @@ class OnnxDecoder:
     # The operator knows one place for all rows when it reads several positions.
     reads_padded = False
     takes_masks = True
-    scored_positions = PIECE
+    most_positions = PIECE
 
     def __init__(
         self, graph: bytes, weights: DecoderGraph, sizes: DecoderSizes, threads: int | None = None
