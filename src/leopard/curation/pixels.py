@@ -18,7 +18,7 @@ import pypdfium2 as pdfium
 
 from leopard.curation.randomness import stream
 from leopard.documents.pdf import draw_page
-from leopard.schema.geometry import ImageSize
+from leopard.schema.geometry import Box, ImageSize
 from leopard.schema.samples import PixelImage, Sample, VectorPage
 from leopard.schema.shards import PdfTable
 
@@ -51,6 +51,29 @@ class ScanTurn:
 def scan_turn(seed: int, size: ImageSize) -> ScanTurn:
     """The turn of a scan with this seed."""
     return ScanTurn(stream("scan turn", seed).uniform(-1.5, 1.5), size)
+
+
+def box_on_image(box: Box, page_size: tuple[float, float], image: VectorPage) -> Quad:
+    """Where an element of a page is on its image.
+
+    Args:
+        box: Outline on the page; what stands out of the page is cut off.
+        page_size: (width, height) of the page, in the unit of the box.
+        image: How the page is drawn: a scan is turned.
+
+    Returns:
+        (left, top, right, bottom) as shares of the image.
+    """
+    width, height = page_size
+    shares = (
+        round(min(max(box.left / width, 0.0), 1.0), 5),
+        round(min(max(box.top / height, 0.0), 1.0), 5),
+        round(min(max(box.right / width, 0.0), 1.0), 5),
+        round(min(max(box.bottom / height, 0.0), 1.0), 5),
+    )
+    if image.augment_seed is None:
+        return shares
+    return scan_turn(image.augment_seed, ImageSize(image.width, image.height)).box(shares)
 
 
 def draw(pdf: bytes, page: VectorPage, size: ImageSize | None = None) -> PIL.Image.Image:

@@ -13,13 +13,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from leopard.curation.card import VERIFY_FILE
-from leopard.curation.pixels import scan_turn
+from leopard.curation.pixels import box_on_image
 from leopard.curation.programs.evaluator import PrintedFacts, UnprovenError, agrees, evaluate
 from leopard.curation.synthesis.printed import Place, PrintedPage, read_pdf
 from leopard.curation.synthesis.sentences import says
 from leopard.errors import DataError
 from leopard.schema.files import write_text_atomically
-from leopard.schema.geometry import ImageSize
 from leopard.schema.samples import NOT_ANSWERABLE, QuestionAnswer, Sample, VectorPage
 from leopard.schema.shards import (
     PdfTable,
@@ -151,12 +150,8 @@ def _judge(
         place = pages[evidence.image].marks.get(evidence.element)
         if place is None:
             return "evidence is on another page"
-        box, page = place.outline, pages[evidence.image]
-        image = images[evidence.image]
-        now = (box.left / page.width, box.top / page.height,
-               box.right / page.width, box.bottom / page.height)  # fmt: skip
-        if image.augment_seed is not None:
-            now = scan_turn(image.augment_seed, ImageSize(image.width, image.height)).box(now)
+        page = pages[evidence.image]
+        now = box_on_image(place.outline, (page.width, page.height), images[evidence.image])
         if any(abs(a - b) > BOX_TOLERANCE for a, b in zip(now, evidence.box, strict=True)):
             return "an evidence box has moved"
     return ""

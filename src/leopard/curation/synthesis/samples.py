@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from importlib.metadata import version
 
-from leopard.curation.pixels import scan_turn
+from leopard.curation.pixels import box_on_image
 from leopard.curation.programs.interpreter import Interpreter
 from leopard.curation.programs.language import to_json
 from leopard.curation.randomness import share, stream
@@ -35,7 +35,6 @@ from leopard.curation.synthesis.questions import QuestionDrawer
 from leopard.curation.synthesis.sentences import as_sentence
 from leopard.curation.synthesis.settings import GENERATOR_VERSION, SynthSettings
 from leopard.errors import DataError
-from leopard.schema.geometry import ImageSize
 from leopard.schema.samples import (
     NOT_ANSWERABLE,
     Domain,
@@ -387,13 +386,5 @@ def _share(
     place: Place, document: PrintedDocument, images: tuple[VectorPage, ...]
 ) -> tuple[float, float, float, float]:
     """The outline of a place as shares of its image, turned with it if it is a scan."""
-    box, page, image = place.outline, document.pages[place.page], images[place.page]
-    shares = (
-        round(max(box.left, 0) / page.width, 5),
-        round(max(box.top, 0) / page.height, 5),
-        round(min(box.right / page.width, 1), 5),
-        round(min(box.bottom / page.height, 1), 5),
-    )
-    if image.augment_seed is None:
-        return shares
-    return scan_turn(image.augment_seed, ImageSize(image.width, image.height)).box(shares)
+    page = document.pages[place.page]
+    return box_on_image(place.outline, (page.width, page.height), images[place.page])
