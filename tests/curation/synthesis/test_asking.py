@@ -19,7 +19,8 @@ from leopard.curation.synthesis.questions import QuestionDrawer
 from leopard.curation.synthesis.settings import load_preset
 
 pytest.importorskip("typst")
-NAMED = re.compile(r"In the table (.+?): |\(table (.+?)\)[.?]")
+NOUN = "(?:table|chart|list|part)"
+NAMED = re.compile(rf"In the {NOUN} (.+?): |\({NOUN} (.+?)\)[.?]")
 
 
 def documents(count: int) -> Iterator[PrintedDocument]:

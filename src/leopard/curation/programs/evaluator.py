@@ -35,6 +35,10 @@ class PrintedFacts:
     """How numbers and dates are printed: `thousands`, `decimal`, `date_pattern`."""
     shown_on: Mapping[str, frozenset[int]] = field(default_factory=dict)
     """All pages that print an element, counted from 1; what words a question looks here."""
+    views: Mapping[str, str] = field(default_factory=dict)
+    """How each table is drawn, by its id; what words a question looks here too."""
+    told: frozenset[str] = frozenset()
+    """Ids of the fields that a sentence states, without their labels."""
 
 
 class UnprovenError(Exception):

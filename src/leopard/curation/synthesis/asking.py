@@ -8,17 +8,20 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from leopard.curation.programs.evaluator import PrintedFacts
 from leopard.curation.programs.language import Where
-from leopard.curation.synthesis.facts import FactBase, Field, Section, Table
+from leopard.curation.synthesis.facts import FactBase, Field, Section, Table, View
 from leopard.curation.synthesis.values import Value, ValueMaker
 from leopard.curation.synthesis.wording import (
+    NOUNS,
+    filled,
+    fitting,
+    is_many,
     is_measure,
     is_noun,
     ordinal,
-    phrasings,
     plural,
     print_like,
     round_number,
@@ -55,11 +58,15 @@ class Asker:
         self._specs = Counter(f.spec.name for f in self.fields)
         self._keys = Counter(k.text.lower() for t in shown for k in t.keys)
 
-    def say(self, phrasing: str, **slots: str) -> tuple[str, str]:
-        """A question from one of the phrasings, and the id of the phrasing."""
-        index = self.rng.randrange(len(phrasings()[phrasing]))
-        text = phrasings()[phrasing][index].format(**slots)
-        return text[0].upper() + text[1:], f"{phrasing}.{index}"
+    def say(self, phrasing: str, view: View = "table", /, **slots: str) -> tuple[str, str]:
+        """A question from one of the phrasings that fit, and the id of the phrasing."""
+        many = any(is_many(slots[name]) for name in ("c", "k") if name in slots)
+        index, text = self.rng.choice(fitting(phrasing, view, is_many=many))
+        return filled(text, **slots), f"{phrasing}.{index}"
+
+    def view(self, table: Table) -> View:
+        """How the pages draw a table."""
+        return cast(View, self.printed.views.get(table.id, "table"))
 
     def name(self, label: str) -> str:
         """A label as it stands in a question: in lower case half of the time."""
@@ -69,9 +76,14 @@ class Asker:
 
     def ask_field(self, label: str) -> tuple[str, str]:
         """A question for a labelled value, and the id of its phrasing."""
-        if is_noun(label):
+        if is_noun(label) and not is_many(label):
             return self.say("field", k=self.name(label))
         return self.say("field_quoted", k=label)
+
+    def ask_told(self, label: str) -> tuple[str, str]:
+        """A question for a value in a sentence: nothing is printed next to it."""
+        index, text = self.rng.choice(fitting("field", is_many=is_many(label), is_told=True))
+        return filled(text, k=self.name(label)), f"field.{index}"
 
     def where(self, element: str, question: str) -> str:
         """The question with the place it is about, when a document has several parts."""
@@ -169,9 +181,10 @@ class Asker:
             question = self.where(table.id, question)
         if not self.others(table) or (keys and all(self._keys[k.lower()] == 1 for k in keys)):
             return question
+        noun = NOUNS[self.view(table)]
         if self.rng.random() < 0.5:
-            return f"In the table {table.title}: {question}"
-        return f"{question[:-1]} (table {table.title}){question[-1]}"
+            return f"In the {noun} {table.title}: {question}"
+        return f"{question[:-1]} ({noun} {table.title}){question[-1]}"
 
     def condition(self, table: Table, column: int) -> tuple[Where, str, dict[str, str]] | None:
         """A condition that some rows meet: the clause, its kind, and its slots."""

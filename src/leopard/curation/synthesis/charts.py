@@ -12,10 +12,14 @@ from collections.abc import Callable
 
 from leopard.curation.synthesis.chart_painter import ChartPainter, Plot
 from leopard.curation.synthesis.facts import Table
-from leopard.curation.synthesis.figures import Figure, UnfitError, text_width
+from leopard.curation.synthesis.figures import Figure, UnfitError, crosses, text_width
 from leopard.curation.synthesis.theme import Theme
 from leopard.curation.synthesis.values import Locale
 
+ABOVE = (-0.9, -1.4, -1.9, -2.4)
+"""Where a value may stand over its point, in ems from it."""
+BELOW = (0.95,)
+"""Where it may stand under its point."""
 MAX_SPREAD = 20
 """Largest ratio of the highest values of two series on one axis."""
 
@@ -91,10 +95,24 @@ def _points(p: ChartPainter) -> tuple[Plot, list[list[tuple[float, float]]]]:
     return plot, points
 
 
-def _label_points(p: ChartPainter, points: list[list[tuple[float, float]]]) -> None:
+def _label_points(
+    p: ChartPainter,
+    points: list[list[tuple[float, float]]],
+    lines: list[list[tuple[float, float]]],
+    shifts: tuple[float, ...] = ABOVE,
+) -> None:
+    """Values at their points, where no line runs through them."""
     for c, series in enumerate(points):
         for row, (x, y) in enumerate(series):
-            p.value(row, c, x, y - p.size * 0.9)
+            half = text_width(p.table.cells[row][c].text, p.size) / 2
+            for shift in shifts:
+                middle = y + shift * p.size
+                box = (x - half, middle - 0.42 * p.size, x + half, middle + 0.42 * p.size)
+                if not any(crosses(line, box) for line in lines):
+                    p.value(row, c, x, middle)
+                    break
+            else:
+                raise UnfitError("a line runs through a value")
 
 
 def _line(p: ChartPainter) -> None:
@@ -104,7 +122,7 @@ def _line(p: ChartPainter) -> None:
         p.figure.line(series, p.colours[c], 1.6)
         for x, y in series:
             p.figure.dot(x, y, 2.2, p.colours[c])
-    _label_points(p, points)
+    _label_points(p, points, points, (*ABOVE, *BELOW))
 
 
 def _area(p: ChartPainter) -> None:
@@ -114,7 +132,7 @@ def _area(p: ChartPainter) -> None:
     outline = [(first[0], plot.bottom), *points[0], (last[0], plot.bottom)]
     p.figure.polygon(outline, p.colours[0])
     p.figure.line(points[0], p.colours[0], 1.4)
-    _label_points(p, points)
+    _label_points(p, points, points)
 
 
 def _step(p: ChartPainter) -> None:
@@ -123,7 +141,7 @@ def _step(p: ChartPainter) -> None:
     half = plot.width / p.rows / 2
     path = [corner for x, y in points[0] for corner in ((x - half, y), (x + half, y))]
     p.figure.line(path, p.colours[0], 1.6)
-    _label_points(p, points)
+    _label_points(p, points, [path], (*ABOVE, *BELOW))
 
 
 def _lollipop(p: ChartPainter) -> None:
@@ -132,7 +150,7 @@ def _lollipop(p: ChartPainter) -> None:
     for x, y in points[0]:
         p.figure.line([(x, plot.bottom), (x, y)], p.colours[0], 1.4)
         p.figure.dot(x, y, 3.5, p.colours[0])
-    _label_points(p, points)
+    _label_points(p, points, [])
 
 
 def _dots(p: ChartPainter) -> None:

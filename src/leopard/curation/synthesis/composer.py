@@ -9,7 +9,7 @@ import random
 from collections.abc import Callable, Sequence
 
 from leopard.curation.synthesis.charts import draw_chart
-from leopard.curation.synthesis.facts import FactBase, Field, Section, Table
+from leopard.curation.synthesis.facts import FactBase, Field, Section, Table, View
 from leopard.curation.synthesis.field_blocks import (
     FIELD_STYLES,
     HELD_OUT_FIELD_STYLES,
@@ -21,6 +21,8 @@ from leopard.curation.synthesis.table_blocks import (
     HELD_OUT_TABLE_STYLES,
     TABLE_STYLES,
     TablePainter,
+    note_view,
+    view_of,
 )
 from leopard.curation.synthesis.theme import Theme
 
@@ -52,6 +54,8 @@ class Composer:
         self.width = width
         self.is_narrow = width / theme.size < NARROW
         self.styles_used: list[str] = []
+        self.views: dict[str, View] = {}
+        self.told: set[str] = set()
         self._fields = [n for n in FIELD_STYLES if held_out or n not in HELD_OUT_FIELD_STYLES]
         if self.is_narrow:
             self._fields = [n for n in self._fields if n not in NARROW_UNFIT]
@@ -80,6 +84,7 @@ class Composer:
         chart = self.chart(table) if table.is_chart else None
         if chart is not None:
             body = chart
+            note_view(self.views, table, "chart")
         else:
             if table.is_cut:  # it goes on as it began
                 style = self._cut_styles.setdefault(
@@ -87,6 +92,7 @@ class Composer:
                 )
             style = style or self.rng.choice(self._tables)
             self.styles_used.append(f"table:{style}")
+            note_view(self.views, table, view_of(style, table))
             body = TABLE_STYLES[style](TablePainter(self.rng, self.theme), table)
         # Where there are several tables, questions name the one they mean.
         if not caption or (self.rng.random() < 0.25 and self.facts.is_alone(table)):
@@ -107,6 +113,7 @@ class Composer:
     def prose(self, fields: Sequence[Field]) -> str:
         """Sentences that state the fields, as one paragraph."""
         sentences = []
+        self.told |= {field.id for field in fields}
         for field in fields:
             before, after = self.rng.choice(field.spec.sentences).split("{v}")
             value = f"#box[{marked(field.id, field.value.text)}]"

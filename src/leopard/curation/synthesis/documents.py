@@ -17,7 +17,7 @@ from leopard.curation.randomness import stream
 from leopard.curation.synthesis.browser import needed_browser
 from leopard.curation.synthesis.composer import Composer
 from leopard.curation.synthesis.domains import GENERIC, Amounts, domains, draw_facts
-from leopard.curation.synthesis.facts import FactBase
+from leopard.curation.synthesis.facts import FactBase, View
 from leopard.curation.synthesis.printed import Place, PrintedPage, read_pdf
 from leopard.curation.synthesis.printer import printer
 from leopard.curation.synthesis.settings import SynthSettings
@@ -85,6 +85,10 @@ class PrintedDocument:
     pages: tuple[PrintedPage, ...]
     num_bodies: int
     """Pages that the view meant to make."""
+    views: Mapping[str, View]
+    """How each table is drawn, by its id."""
+    told: frozenset[str] = frozenset()
+    """Ids of the fields that a sentence states, without their labels."""
 
     @property
     def facts(self) -> FactBase:
@@ -114,6 +118,8 @@ class PrintedDocument:
                 )
                 for element in self.places
             },
+            views=self.views,
+            told=self.told,
         )
 
 
@@ -202,7 +208,9 @@ def print_blueprint(blueprint: Blueprint) -> PrintedDocument:
     if warnings:
         raise RejectedError("typst warning")
     pages = tuple(read_pdf(pdf))
-    return PrintedDocument(blueprint, drawing.styles, pdf, pages, len(drawing.bodies))
+    return PrintedDocument(
+        blueprint, drawing.styles, pdf, pages, len(drawing.bodies), drawing.views, drawing.told
+    )
 
 
 def draw_web(blueprint: Blueprint) -> WebDrawing:
@@ -227,7 +235,12 @@ def print_web(blueprints: Sequence[Blueprint]) -> list[PrintedDocument]:
     files = needed_browser().print([drawing.document for drawing in drawings])
     return [
         PrintedDocument(
-            blueprint, drawing.styles, pdf, tuple(read_pdf(pdf)), len(drawing.document.parts)
+            blueprint,
+            drawing.styles,
+            pdf,
+            tuple(read_pdf(pdf)),
+            len(drawing.document.parts),
+            drawing.views,
         )
         for blueprint, drawing, pdf in zip(blueprints, drawings, files, strict=True)
     ]
@@ -295,6 +308,8 @@ def check_document(document: PrintedDocument, facts: FactBase, settings: SynthSe
         raise RejectedError("clipped text")
     if any(page.num_clashes for page in pages):
         raise RejectedError("clashing text")
+    if any(page.num_covered for page in pages):
+        raise RejectedError("covered text")
     if any(page.num_touching for page in pages):
         raise RejectedError("touching text")
     line_to_x = CAP_TO_X if document.blueprint.renderer == "typst" else BROWSER_LINE_TO_X

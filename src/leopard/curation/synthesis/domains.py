@@ -334,7 +334,7 @@ class _Drawer:
         return Table(
             self._next_table_id(),
             self.maker.make("words 1 2").text,
-            "row",
+            "item",
             rng.choice(("Name", "Item", "Entry", "Code", "Group")),
             tuple(keys),
             tuple(Column(label) for label in labels),

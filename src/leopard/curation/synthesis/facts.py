@@ -13,8 +13,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
+from typing import Literal
 
 from leopard.curation.synthesis.values import Locale, Value
+
+View = Literal["table", "turned", "list", "chart", "mixed"]
+"""How pages draw a table: with rows and columns, with its rows as columns, as entries, as a chart;
+`mixed` where its parts differ."""
 
 
 @dataclass(frozen=True, slots=True)

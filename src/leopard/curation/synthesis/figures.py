@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from leopard.curation.synthesis.markup import html_marked, html_text, marked, typst_text
 
@@ -140,3 +141,27 @@ def _placed(label: Label, size: float) -> str:
 def text_width(text: str, size: float) -> float:
     """Estimated width of a text, in points."""
     return len(text) * CHAR_WIDTH * size
+
+
+def crosses(line: Sequence[tuple[float, float]], box: tuple[float, float, float, float]) -> bool:
+    """Whether a polyline runs through a box: left, top, right, bottom in points."""
+    return any(_enters(start, end, box) for start, end in pairwise(line))
+
+
+def _enters(
+    start: tuple[float, float],
+    end: tuple[float, float],
+    box: tuple[float, float, float, float],
+) -> bool:
+    """Whether a stretch has a part within a box, by Liang and Barsky's clipping."""
+    first, last = 0.0, 1.0
+    for axis in (0, 1):
+        step = end[axis] - start[axis]
+        low, high = box[axis] - start[axis], box[axis + 2] - start[axis]
+        if step == 0:
+            if low > 0 or high < 0:
+                return False
+            continue
+        near, far = sorted((low / step, high / step))
+        first, last = max(first, near), min(last, far)
+    return first < last

@@ -35,6 +35,8 @@ NEAR = 0.2
 """Least gap between words as a share of the height of their ink; blanks are twice as wide."""
 CELL_GAP = 0.4
 """Least gap between neighbouring cells, in em: more than a blank in most fonts."""
+COVERED = 0.15
+"""Least width of text under a later fill, as a share of the height of the text."""
 CSS_PIXEL = 0.75
 """Points; browsers write sizes of text in CSS pixels."""
 
@@ -79,6 +81,8 @@ class PrintedPage:
     """Words set apart that nearly touch, and neighbouring cells with less than a blank between."""
     num_clipped: int
     """Characters that reach over the edge of the page."""
+    num_covered: int
+    """Texts over which something filled is painted afterwards, such as the box beside theirs."""
     min_text_height: float
     """Height of the lowest marked line, in points; infinite without marks."""
 
@@ -100,6 +104,7 @@ def _read_page(pdf: pdfium.PdfDocument, index: int, prints_blanks: bool) -> Prin
     try:
         layer = _read_layer(textpage, height, prints_blanks)
         marks = _marks(page, height)
+        covered = _covered(page)
         within = {element: _within(found, layer) for element, found in marks.items()}
         sizes = {
             element: raw.FPDFText_GetFontSize(textpage.raw, layer.positions[hits[0]])
@@ -129,6 +134,7 @@ def _read_page(pdf: pdfium.PdfDocument, index: int, prints_blanks: bool) -> Prin
         num_clashes=_clashes(_words(chars, boxes)),
         num_touching=touching,
         num_clipped=int(clipped.sum()),
+        num_covered=covered,
         min_text_height=min(heights, default=float("inf")),
     )
 
@@ -173,6 +179,36 @@ def _marks(page: pdfium.PdfPage, height: float) -> dict[str, list[Box]]:
             top, bottom = sorted((height - one, height - other))
             found[uri.removeprefix(MARK_SCHEME)].append(Box(left, top, right, bottom))
     return dict(found)
+
+
+def _covered(page: pdfium.PdfPage) -> int:
+    """Texts under a fill that is painted later; by the boxes of the page's own objects."""
+    texts: list[tuple[float, float, float, float]] = []
+    fills: list[tuple[int, tuple[float, float, float, float]]] = []
+    for item in page.get_objects(max_depth=1):
+        if item.type == raw.FPDF_PAGEOBJ_TEXT:
+            texts.append(item.get_bounds())
+        elif item.type == raw.FPDF_PAGEOBJ_PATH and texts and _is_filled(item):
+            fills.append((len(texts), item.get_bounds()))
+    if not fills:
+        return 0
+    words = np.array(texts)
+    hidden = np.zeros(len(words), dtype=bool)
+    for count, (left, bottom, right, top) in fills:
+        height = words[:count, 3] - words[:count, 1]
+        wide = np.minimum(words[:count, 2], right) - np.maximum(words[:count, 0], left)
+        high = np.minimum(words[:count, 3], top) - np.maximum(words[:count, 1], bottom)
+        hidden[:count] |= (wide > COVERED * height) & (high > 0.5 * height)
+    return int(hidden.sum())
+
+
+def _is_filled(item: pdfium.PdfObject) -> bool:
+    """Whether a path is painted within, and not clear."""
+    mode, stroke = ctypes.c_int(), ctypes.c_int()
+    raw.FPDFPath_GetDrawMode(item.raw, mode, stroke)
+    parts = [ctypes.c_uint() for _ in range(4)]
+    raw.FPDFPageObj_GetFillColor(item.raw, *parts)
+    return mode.value != raw.FPDF_FILLMODE_NONE and parts[3].value > 0
 
 
 def _within(lines: list[Box], layer: _Layer) -> list[int]:

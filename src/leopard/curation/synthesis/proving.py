@@ -5,6 +5,7 @@ Knows nothing of how questions are worded.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import dataclass, field
 
@@ -56,6 +57,8 @@ class Gate:
     def _judge(self, draft: Draft) -> tuple[str, Run | None]:
         try:
             run = self.interpreter.run(draft.program)
+            if run.kind == "number" and not prints_like(run.answer, self.printed):
+                return "no page prints numbers so", None
             if len(run.answer) > self.max_answer:
                 return "answer too long", None
             if any(element not in self.printed.texts for element in run.evidence):
@@ -74,3 +77,18 @@ class Gate:
     def _is_spread(self, run: Run) -> bool:
         """Whether the evidence stands on several pages."""
         return len({self.printed.pages[element] for element in run.evidence}) > 1
+
+
+def prints_like(answer: str, printed: PrintedFacts) -> bool:
+    """Whether the pages print the separators of a number, or they are the usual English ones.
+
+    Readers cannot know that a document would write 6,0 where its pages show whole numbers only.
+    """
+    decimal, thousands = str(printed.locale["decimal"]), str(printed.locale["thousands"])
+    forms = {rf"\d{re.escape(decimal)}\d{{1,2}}(?!\d)": decimal != "."}
+    if thousands:
+        forms[rf"\d{re.escape(thousands)}\d{{3}}(?!\d)"] = thousands != ","
+    return all(
+        not is_rare or not re.search(form, answer) or re.search(form, printed.full_text)
+        for form, is_rare in forms.items()
+    )

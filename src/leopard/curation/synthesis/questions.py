@@ -10,6 +10,7 @@ import random
 from collections.abc import Callable, Iterator
 from copy import copy
 from dataclasses import replace
+from functools import partial
 
 from leopard.curation.programs.evaluator import PrintedFacts
 from leopard.curation.programs.language import (
@@ -38,14 +39,18 @@ from leopard.curation.programs.language import (
 )
 from leopard.curation.synthesis.asking import Asker
 from leopard.curation.synthesis.domains import domains
-from leopard.curation.synthesis.facts import FactBase
+from leopard.curation.synthesis.facts import FactBase, View
+from leopard.curation.synthesis.kinship import kin_of_document, kin_of_spec
 from leopard.curation.synthesis.proving import Draft
 from leopard.curation.synthesis.values import ValueMaker
 from leopard.curation.synthesis.wording import (
     ORDINALS,
     decimals_text,
+    fitting,
     is_additive,
-    phrasings,
+    is_many,
+    is_noun,
+    one_stop,
     plural,
 )
 
@@ -61,7 +66,7 @@ class QuestionDrawer(Asker):
 
     def __init__(self, facts: FactBase, printed: PrintedFacts, rng: random.Random) -> None:
         super().__init__(facts, printed, rng)
-        self.families: dict[str, Callable[[], Iterator[Draft]]] = {
+        families: dict[str, Callable[[], Iterator[Draft]]] = {
             "lookup": self.lookups, "cell": self.cells, "reverse": self.reverses,
             "count": self.counts, "extreme": self.extremes, "compare": self.compares,
             "sum": self.sums, "difference": self.differences, "exists": self.existences,
@@ -73,6 +78,9 @@ class QuestionDrawer(Asker):
             "join": self.joins,
             "split": self.splits,
         }  # fmt: skip
+        self.families: dict[str, Callable[[], Iterator[Draft]]] = {
+            name: partial(_spelt, make) for name, make in families.items()
+        }
 
     def lookups(self) -> Iterator[Draft]:
         """Labelled values, asked by label or by a whole question."""
@@ -84,7 +92,11 @@ class QuestionDrawer(Asker):
             elif self._labels[item.label.lower()] == 1 or self.is_only(item):
                 if self._labels[item.label.lower()] > len(self.facts.sections):
                     continue
-                question, surface = self.ask_field(item.label)
+                is_told = item.id in self.printed.told
+                if is_told and not is_noun(item.label):  # a quoted label must be printed
+                    continue
+                ask = self.ask_told if is_told else self.ask_field
+                question, surface = ask(item.label)
             else:
                 continue
             yield Draft("lookup", self.where(item.id, question), Read(item.id), surface)
@@ -94,7 +106,7 @@ class QuestionDrawer(Asker):
         for table, row, column in self.all_cells():
             key = table.keys[row].text
             c = self.name(table.columns[column].label)
-            question, surface = self.say("cell", c=c, r=key)
+            question, surface = self.say("cell", self.view(table), c=c, r=key)
             question = self.in_table(table, question, key)
             yield Draft("cell", question, Read(table.cell_id(row, column)), surface)
 
@@ -103,7 +115,7 @@ class QuestionDrawer(Asker):
         for table, row, column in self.all_cells():
             value = table.cells[row][column]
             slots = self.slots(table, column)
-            question, surface = self.say("reverse", v=value.text, **slots)
+            question, surface = self.say("reverse", self.view(table), v=value.text, **slots)
             rows = Rows(table.id, (Where(column, "=", value.text),))
             if sum(cells[column].text == value.text for cells in table.cells) > 1:
                 continue
@@ -113,14 +125,18 @@ class QuestionDrawer(Asker):
         """How many rows there are, or meet a condition."""
         for table in self.shuffled(self.tables):
             if self.rng.random() < 0.4:
-                question, surface = self.say("count", w=table.what, ws=plural(table.what))
+                question, surface = self.say(
+                    "count", self.view(table), w=table.what, ws=plural(table.what)
+                )
                 yield Draft("count", self.in_table(table, question), Count(Rows(table.id)), surface)
             for column in self.shuffled(range(len(table.columns))):
                 condition = self.condition(table, column)
                 if condition is None:
                     continue
                 where, kind, slots = condition
-                question, surface = self.say(f"count_{kind}", **self.slots(table, column), **slots)
+                question, surface = self.say(
+                    f"count_{kind}", self.view(table), **self.slots(table, column), **slots
+                )
                 program = Count(Rows(table.id, (where,)))
                 yield Draft("count", self.in_table(table, question), program, surface)
 
@@ -139,7 +155,7 @@ class QuestionDrawer(Asker):
             else:
                 nth = 1
             slots = self.slots(table, column) | {"o": ORDINALS[nth - 1]}
-            question, surface = self.say(phrasing, **slots)
+            question, surface = self.say(phrasing, self.view(table), **slots)
             program = Extreme(Rows(table.id), column, highest, want, nth)  # type: ignore[arg-type]
             yield Draft("extreme", self.in_table(table, question), program, surface)
 
@@ -150,7 +166,9 @@ class QuestionDrawer(Asker):
             greater = self.rng.random() < 0.6
             a, b = table.keys[first].text, table.keys[second].text
             phrasing = "compare_more" if greater else "compare_less"
-            question, surface = self.say(phrasing, a=a, b=b, **self.slots(table, column))
+            question, surface = self.say(
+                phrasing, self.view(table), a=a, b=b, **self.slots(table, column)
+            )
             program = Compare(Read(table.cell_id(first, column)),
                               Read(table.cell_id(second, column)), a, b, greater)  # fmt: skip
             yield Draft("compare", self.in_table(table, question, a, b), program, surface)
@@ -165,12 +183,12 @@ class QuestionDrawer(Asker):
             if kind == "total":
                 first, second = self.two_rows(table)
                 a, b = table.keys[first].text, table.keys[second].text
-                question, surface = self.say("total", a=a, b=b, **slots)
+                question, surface = self.say("total", self.view(table), a=a, b=b, **slots)
                 program: Expression = Total(Read(table.cell_id(first, column)),
                                             Read(table.cell_id(second, column)))  # fmt: skip
                 yield Draft("sum", self.in_table(table, question, a, b), program, surface)
                 continue
-            question, surface = self.say(kind, **slots)
+            question, surface = self.say(kind, self.view(table), **slots)
             decimals = table.cells[0][column].decimals + 1
             rows = Rows(table.id)
             program = Sum(rows, column) if kind == "sum" else Mean(rows, column, decimals)
@@ -192,7 +210,9 @@ class QuestionDrawer(Asker):
                 )
             a, b = table.keys[first].text, table.keys[second].text
             left, right = (Read(table.cell_id(r, column)) for r in (first, second))
-            question, surface = self.say(kind, a=a, b=b, **self.slots(table, column))
+            question, surface = self.say(
+                kind, self.view(table), a=a, b=b, **self.slots(table, column)
+            )
             question = self.in_table(table, question, a, b)
             program: Expression = Difference(left, right)
             if kind != "difference":
@@ -211,7 +231,9 @@ class QuestionDrawer(Asker):
                 value = self.similar(table.cells[row][column], others) or (
                     self.rng.choice(pool) if pool else value
                 )
-            question, surface = self.say("exists", v=value, **self.slots(table, column))
+            question, surface = self.say(
+                "exists", self.view(table), v=value, **self.slots(table, column)
+            )
             program = Exists(Rows(table.id, (Where(column, "=", value),)))
             yield Draft("exists", self.in_table(table, question), program, surface)
 
@@ -223,7 +245,9 @@ class QuestionDrawer(Asker):
                 if condition is None or condition[1] == "below":
                     continue
                 where, kind, slots = condition
-                question, surface = self.say(f"list_{kind}", **self.slots(table, column), **slots)
+                question, surface = self.say(
+                    f"list_{kind}", self.view(table), **self.slots(table, column), **slots
+                )
                 program = Keys(Rows(table.id, (where,)))
                 yield Draft("list", self.in_table(table, question), program, surface)
 
@@ -231,7 +255,7 @@ class QuestionDrawer(Asker):
         """How a series develops."""
         for table, column in self.numeric_columns():
             if table.is_series and len(table.keys) > 2:
-                question, surface = self.say("trend", **self.slots(table, column))
+                question, surface = self.say("trend", self.view(table), **self.slots(table, column))
                 yield Draft(
                     "trend", self.in_table(table, question), Trend(table.id, column), surface
                 )
@@ -243,7 +267,9 @@ class QuestionDrawer(Asker):
                 continue
             row = self.rng.randrange(len(table.keys))
             key = table.keys[row].text
-            question, surface = self.say("rank", r=key, **self.slots(table, column))
+            question, surface = self.say(
+                "rank", self.view(table), r=key, **self.slots(table, column)
+            )
             program = Rank(table.id, row, column, True)
             yield Draft("rank", self.in_table(table, question, key), program, surface)
 
@@ -251,8 +277,9 @@ class QuestionDrawer(Asker):
         """On which page a part stands."""
         for section in self.shuffled(self.facts.sections):
             if self.many_pages and section.title and section.id in self.printed.pages:
-                fields = [f for f in section.fields if f.id in self.printed.pages]
-                label = fields[0].label if fields else "title"
+                labels = [f.label for f in section.fields if f.id in self.printed.pages]
+                labels = [label for label in labels if is_noun(label) and not is_many(label)]
+                label = labels[0] if labels else "title"
                 question, surface = self.say("page", s=section.title, k=label)
                 yield Draft("page", question, PageOf(section.id), surface)
 
@@ -264,7 +291,9 @@ class QuestionDrawer(Asker):
                 continue
             wanted, highest = self.rng.choice(others), self.rng.random() < 0.6
             slots = self.slots(table, wanted) | {"k": self.name(table.columns[column].label)}
-            question, surface = self.say("join_high" if highest else "join_low", **slots)
+            question, surface = self.say(
+                "join_high" if highest else "join_low", self.view(table), **slots
+            )
             best = Extreme(Rows(table.id), column, highest, "key")
             program = Lookup(table.id, best, wanted)
             yield Draft("join", self.in_table(table, question), program, surface)
@@ -307,10 +336,15 @@ class QuestionDrawer(Asker):
                     continue
                 question, surface = draft.question, draft.surface
                 if self.rng.random() < 0.5:
-                    index = self.rng.randrange(len(phrasings()["split"]))
-                    question = phrasings()["split"][index].replace("{q}", question)
+                    index, text = self.rng.choice(fitting("split", self._view_of_cut()))
+                    question = text.replace("{q}", question)
                     surface = f"{surface}+split.{index}"
                 yield replace(draft, family="split", question=question, surface=surface)
+
+    def _view_of_cut(self) -> View:
+        """How the pages draw the tables that go on; neutral where they differ."""
+        views = {self.view(table) for table in self.tables if table.is_cut}
+        return views.pop() if len(views) == 1 else "mixed"
 
     def across_sections(self) -> Iterator[Draft]:
         """The same field in two parts, compared or subtracted."""
@@ -344,14 +378,24 @@ class QuestionDrawer(Asker):
         for table in self.shuffled(self.tables):
             key = self.similar(table.keys[0], set()) or maker.make("person").text
             column = self.rng.randrange(len(table.columns))
-            question, surface = self.say("cell", c=self.name(table.columns[column].label), r=key)
+            question, surface = self.say(
+                "cell", self.view(table), c=self.name(table.columns[column].label), r=key
+            )
             yield Draft("unanswerable", question, Absent((key,)), surface)
 
     def _absent_fields(self) -> Iterator[Draft]:
         domain = domains().get(self.facts.domain) or self.rng.choice([*domains().values()])
         names = {f.spec.name for f in self.facts.fields.values()}
-        missing = [s for s in domain.fields.values() if s.name not in names]
+        printed = kin_of_document(self.facts)
+        missing = [s for s in domain.fields.values()
+                   if s.name not in names and not printed & kin_of_spec(s)]  # fmt: skip
         for spec in self.shuffled(missing)[:4]:
             # By label only: a whole question may be answered by what has another label.
             question, surface = self.ask_field(self.rng.choice(spec.labels))
             yield Draft("unanswerable", question, Absent(spec.labels), surface)
+
+
+def _spelt(make: Callable[[], Iterator[Draft]]) -> Iterator[Draft]:
+    """Drafts whose questions end once, also behind `No.` and `temp.`."""
+    for draft in make():
+        yield replace(draft, question=one_stop(draft.question))

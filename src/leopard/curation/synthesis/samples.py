@@ -210,7 +210,7 @@ class SampleMaker:
         )  # fmt: skip
         words = stream(self._hash, "sentences", split, index)
         qa = tuple(
-            as_sentence(words, turn, found.draft.program, document.facts)
+            as_sentence(words, turn, found.draft.program, document.facts, document.printed)
             if words.random() < self.settings.sentence_share else turn
             for turn, found in zip(qa, proven, strict=True)
         )  # fmt: skip

@@ -9,7 +9,9 @@ from __future__ import annotations
 import random
 import re
 from dataclasses import replace
+from typing import cast
 
+from leopard.curation.programs.evaluator import PrintedFacts
 from leopard.curation.programs.language import (
     KEY,
     Before,
@@ -30,8 +32,15 @@ from leopard.curation.programs.language import (
     Total,
     Trend,
 )
-from leopard.curation.synthesis.facts import FactBase
-from leopard.curation.synthesis.wording import ORDINALS, is_noun, plural
+from leopard.curation.synthesis.facts import FactBase, View
+from leopard.curation.synthesis.wording import (
+    NOUNS,
+    ORDINALS,
+    is_many,
+    is_noun,
+    one_stop,
+    plural,
+)
 from leopard.schema.samples import QuestionAnswer
 
 SENTENCE_ENDINGS = (
@@ -46,7 +55,11 @@ Frame = tuple[str, str]
 
 
 def as_sentence(
-    rng: random.Random, qa: QuestionAnswer, program: Expression, facts: FactBase
+    rng: random.Random,
+    qa: QuestionAnswer,
+    program: Expression,
+    facts: FactBase,
+    printed: PrintedFacts,
 ) -> QuestionAnswer:
     """The question with a sentence for an answer; unchanged where none is known.
 
@@ -55,8 +68,9 @@ def as_sentence(
         qa: A question with a short answer.
         program: How its answer follows.
         facts: What the program is about.
+        printed: How pages show it.
     """
-    frames = _frames(program, facts)
+    frames = _frames(program, facts, printed)
     if qa.answer_type not in ("text", "number", "date") or not frames:
         return qa
     before, after = rng.choice(frames)
@@ -65,7 +79,7 @@ def as_sentence(
     return replace(
         qa,
         question=f"{qa.question} {rng.choice(SENTENCE_ENDINGS)}",
-        answer=f"{before}{qa.answer}{end}",
+        answer=one_stop(f"{before}{qa.answer}{end}"),
         answer_type="sentence",
         aliases=(qa.answer,),
     )
@@ -77,9 +91,9 @@ def says(sentence: str, short: str) -> bool:
     return sentence.endswith(".") and re.search(whole, sentence) is not None
 
 
-def _frames(program: Expression, facts: FactBase) -> list[Frame]:
+def _frames(program: Expression, facts: FactBase, printed: PrintedFacts) -> list[Frame]:
     if isinstance(program, Read):
-        return _of_element(program.element, facts)
+        return _of_element(program.element, facts, printed)
     if isinstance(program, Count):
         things = plural(facts.tables[program.rows.table].what)
         such = "such " if program.rows.where else ""
@@ -96,7 +110,7 @@ def _frames(program: Expression, facts: FactBase) -> list[Frame]:
         return [(f"By {column}, {key} is number ", ".")]
     if isinstance(program, Lookup):
         column = _column(facts, program.table, program.column)
-        return [(f"The table gives {column} there as ", ".")]
+        return [(f"The {_noun(program.table, printed)} gives {column} there as ", ".")]
     if isinstance(program, Before):
         return [("", " comes first." if program.earlier else " comes last.")]
     if isinstance(program, Difference | Compare):
@@ -114,17 +128,25 @@ _FIXED: dict[type, list[Frame]] = {
 }
 
 
-def _of_element(element: str, facts: FactBase) -> list[Frame]:
+def _of_element(element: str, facts: FactBase, printed: PrintedFacts) -> list[Frame]:
     if element in facts.fields:
         label = facts.fields[element].label
-        if not is_noun(label):
+        if not is_noun(label) and element in printed.told:  # there is no such label
+            return []
+        if not is_noun(label) or is_many(label):
             return [(f'The entry "{label}" says ', "."), (f'Under "{label}" it says ', ".")]
         label = _spoken(label)
         return [(f"The {label} is ", "."), (f"According to the document, the {label} is ", ".")]
     table_id, row, column = element.split(".")
     key = facts.tables[table_id].keys[int(row)].text
     name = _column(facts, table_id, int(column))
-    return [(f"Under {name}, {key} has ", "."), (f"For {key}, the table gives {name} as ", ".")]
+    noun = _noun(table_id, printed)
+    return [(f"Under {name}, {key} has ", "."), (f"For {key}, the {noun} gives {name} as ", ".")]
+
+
+def _noun(table: str, printed: PrintedFacts) -> str:
+    """What people call a table as its pages draw it."""
+    return NOUNS[cast(View, printed.views.get(table, "table"))]
 
 
 def _of_extreme(program: Extreme, facts: FactBase) -> list[Frame]:

@@ -10,7 +10,7 @@ import random
 from collections.abc import Callable, Iterator
 from itertools import groupby
 
-from leopard.curation.synthesis.facts import Table
+from leopard.curation.synthesis.facts import Table, View
 from leopard.curation.synthesis.markup import marked, typst_text
 from leopard.curation.synthesis.theme import Theme
 
@@ -24,6 +24,8 @@ def group_runs(table: Table) -> Iterator[tuple[int, int]]:
         first += count
 
 
+MOST_TURNED = 4
+"""Most rows that are printed as columns."""
 TableStyle = Callable[["TablePainter", Table], str]
 
 
@@ -143,7 +145,7 @@ def _uprights(p: TablePainter, t: Table) -> str:
 
 def _transposed(p: TablePainter, t: Table) -> str:
     """Rows become columns: one column per key."""
-    if len(t.keys) > 4:
+    if len(t.keys) > MOST_TURNED:
         return _full(p, t)
     first = [p.header(t, -1), *(p.key(t, r) for r in range(len(t.keys)))]
     rows = [", ".join(f"[#strong[{cell}]]" for cell in first)]
@@ -188,3 +190,15 @@ TABLE_STYLES: dict[str, TableStyle] = {
 }  # fmt: skip
 HELD_OUT_TABLE_STYLES = frozenset({"uprights"})
 """Styles that only test documents show."""
+
+
+def view_of(style: str, table: Table) -> View:
+    """What readers see of a table in a style."""
+    if style == "entries" or (style == "leaders" and len(table.columns) == 1):
+        return "list"
+    return "turned" if style == "transposed" and len(table.keys) <= MOST_TURNED else "table"
+
+
+def note_view(views: dict[str, View], table: Table, view: View) -> None:
+    """Note how a table, or a part of it, is drawn."""
+    views[table.id] = view if views.get(table.id, view) == view else "mixed"

@@ -6,11 +6,11 @@ a form, a card, a report, a letter, slides, an invoice, a receipt. Knows nothing
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from leopard.curation.synthesis.composer import Composer
-from leopard.curation.synthesis.facts import FactBase, Section, Table
+from leopard.curation.synthesis.facts import FactBase, Section, Table, View
 from leopard.curation.synthesis.furniture import (
     BUTTONS,
     CLOSINGS,
@@ -32,6 +32,10 @@ class Drawing:
 
     bodies: tuple[str, ...]
     styles: tuple[str, ...]
+    views: Mapping[str, View]
+    """How each table is drawn, by its id."""
+    told: frozenset[str]
+    """Ids of the fields that a sentence states, without their labels."""
 
 
 def _join(blocks: Sequence[str]) -> str:
@@ -289,7 +293,12 @@ def compose(view: str, composer: Composer) -> Drawing:
             if table.is_cut and shown:
                 more = [_continued(composer, section, part) for part in table.parts[1:]]
                 bodies[shown[-1] + 1 : shown[-1] + 1] = more
-    return Drawing(tuple(bodies), tuple(dict.fromkeys(composer.styles_used)))
+    return Drawing(
+        tuple(bodies),
+        tuple(dict.fromkeys(composer.styles_used)),
+        composer.views,
+        frozenset(composer.told),
+    )
 
 
 def _first_parts(facts: FactBase) -> FactBase:

@@ -7,15 +7,15 @@ as sites do. Knows nothing of printing.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from leopard.curation.synthesis.browser import WebDocument
 from leopard.curation.synthesis.charts import draw_figure
-from leopard.curation.synthesis.facts import FactBase, Field, Section, Table
+from leopard.curation.synthesis.facts import FactBase, Field, Section, Table, View
 from leopard.curation.synthesis.furniture import BUTTONS, CONTINUED, FOOTERS, INTROS, MENU, NOTES
 from leopard.curation.synthesis.markup import html_marked, html_marked_in, html_text
-from leopard.curation.synthesis.table_blocks import group_runs
+from leopard.curation.synthesis.table_blocks import group_runs, note_view
 from leopard.curation.synthesis.theme import Theme
 
 HELD_OUT_WEB_STYLES = frozenset({"fields:pills", "table:columns"})
@@ -28,6 +28,8 @@ class WebDrawing:
 
     document: WebDocument
     styles: tuple[str, ...]
+    views: Mapping[str, View]
+    """How each table is drawn, by its id."""
 
 
 class WebPainter:
@@ -46,6 +48,7 @@ class WebPainter:
     ) -> None:
         self.facts, self.theme, self.rng, self.width = facts, theme, rng, width
         self.styles_used: list[str] = []
+        self.views: dict[str, View] = {}
         self._cut_styles: dict[str, str] = {}
         self._fields = _allowed("fields", FIELDS, held_out)
         self._tables = _allowed("table", TABLES, held_out)
@@ -58,7 +61,7 @@ class WebPainter:
         """All parts of the facts, a page each."""
         parts = tuple(page for section in self.facts.sections for page in self._pages(section))
         document = WebDocument(self._style(), parts)
-        return WebDrawing(document, tuple(dict.fromkeys(self.styles_used)))
+        return WebDrawing(document, tuple(dict.fromkeys(self.styles_used)), self.views)
 
     def label(self, text: str) -> str:
         """A label in this document's letter case."""
@@ -89,11 +92,13 @@ class WebPainter:
             figure = draw_figure(table, self.theme, self.facts.locale, self.rng, wide)
         if figure is not None:
             self.styles_used.append(f"chart:{figure[0]}")
+            note_view(self.views, table, "chart")
             return f'<div class="block">{title}{figure[1].html()}</div>'
         name = self._cut_styles.get(table.id) or self.rng.choice(self._tables)
         if table.is_cut:  # it goes on as it began
             self._cut_styles[table.id] = name
         self.styles_used.append(f"table:{name}")
+        note_view(self.views, table, "list" if name == "list" else "table")
         return f'<div class="block">{title}{TABLES[name](self, table)}</div>'
 
     def _pages(self, section: Section) -> list[str]:
@@ -161,8 +166,9 @@ dt, .name {{{"font-weight: bold" if theme.label_bold else "font-weight: normal"}
 .form {{display: grid; grid-template-columns: 1fr 1fr; gap: .7em 1.2em}}
 .form .box {{border: 1px solid #888; border-radius: {radius}px; padding: .3em .6em;
   background: white; color: #111}}
-.cards {{display: grid; grid-template-columns: repeat(auto-fill, minmax(11em, 1fr)); gap: .8em}}
-.cards div {{background: {theme.tint}; border-radius: {radius}px; box-shadow: {shadow};
+.cards {{display: flex; flex-wrap: wrap; gap: .8em}}
+.cards div {{flex: 1 1 11em; min-width: min-content;
+  background: {theme.tint}; border-radius: {radius}px; box-shadow: {shadow};
   padding: .6em .8em; color: #111}}
 .cards b {{display: block; font-size: 1.2em}}
 .pills span.pill {{display: inline-block; border: 1px solid {theme.accent}; border-radius: 1em;

@@ -6,13 +6,14 @@ Knows nothing of programs.
 from __future__ import annotations
 
 import random
+import re
 import tomllib
 from collections.abc import Mapping
 from decimal import Decimal
 from functools import cache
 from importlib import resources
 
-from leopard.curation.synthesis.facts import Table
+from leopard.curation.synthesis.facts import Table, View
 from leopard.curation.synthesis.values import Locale, Value
 
 ORDINALS = ("first", "second", "third", "fourth")
@@ -29,6 +30,30 @@ _NOT_ADDITIVE_WORDS = (
 NOT_ADDITIVE = frozenset(word for line in _NOT_ADDITIVE_WORDS for word in line.split())
 """Words in column labels whose values make no sense as a sum."""
 
+_UNFIT_WORDS: dict[View, str] = {
+    "table": "(?!)",
+    "turned": r"\b(rows?|columns?)\b",
+    "list": r"\b(rows?|columns?)\b",
+    "chart": r"\b(rows?|columns?|lists?)\b",
+    "mixed": r"\b(rows?|columns?|tables?)\b",
+}
+"""Words that a question about a table does not use, by how pages draw it."""
+NOUNS: dict[View, str] = {
+    "table": "table", "turned": "table", "list": "list", "chart": "chart", "mixed": "part",
+}  # fmt: skip
+"""What people call a table as pages draw it."""
+_AGREEMENT = re.compile(
+    r"which is the \w+ \{[ck]\}|(?:\b(?:is|does|did|was|has)(?: the)?|'s the|\ba|\bits) \{[ck]\}"
+    r"|\{[ck]\} (?:is|was|does|has|belongs|exceeds|differs)\b",
+    re.IGNORECASE,
+)
+"""Where a phrasing takes its label for one thing."""
+_PLURALS_LIKE_SINGULARS = frozenset(
+    ["address", "basis", "class", "diagnosis", "gas", "gps", "headquarters", "ids", "iris", "news",
+     "series", "sms", "species", "status", "tennis"]
+)  # fmt: skip
+_PLURALS_WITHOUT_S = frozenset(["children", "men", "people", "women"])
+_LIKE_CONSONANTS = re.compile(r"(?:uni|use|usa|usu|uti|eu|one\b|once)", re.IGNORECASE)
 _PARTICLES = frozenset(
     ["at", "by", "for", "from", "in", "of", "on", "since", "to", "until", "with"]
 )
@@ -40,6 +65,62 @@ def phrasings() -> Mapping[str, tuple[str, ...]]:
     """All phrasings by list."""
     path = resources.files("leopard.curation").joinpath("data/phrasings.toml")
     return {name: tuple(v) for name, v in tomllib.loads(path.read_text("utf-8")).items()}
+
+
+@cache
+def fitting(
+    name: str, view: View = "table", *, is_many: bool = False, is_told: bool = False
+) -> tuple[tuple[int, str], ...]:
+    """Phrasings of a list with their numbers, in words for what the page shows.
+
+    Args:
+        name: The list.
+        view: How pages draw the table that is asked about.
+        is_many: Whether the label in the slots `c` or `k` is a plural.
+        is_told: Whether a sentence states what is asked for, without a label beside it.
+    """
+    unfit = re.compile(_UNFIT_WORDS[view])
+    found = []
+    for index, text in enumerate(phrasings()[name]):
+        words = re.sub(r"\{[^}]*\}", "{}", text)
+        has_place = re.search(r"next to|under|entered|listed|belongs|\bfor \{k\}", text)
+        if unfit.search(words) or (is_many and _AGREEMENT.search(text)):
+            continue
+        if not (is_told and has_place):
+            found.append((index, re.sub(r"\btable\b", NOUNS[view], text)))
+    return tuple(found)
+
+
+def filled(text: str, **slots: str) -> str:
+    """A phrasing with its slots filled, `a` or `an` as the word behind it wants."""
+    for name, word in slots.items():
+        if _takes_an(word):
+            text = re.sub(rf"\b([Aa]) (?=\{{{name}\}})", r"\1n ", text)
+    text = text.format(**slots)
+    return text[0].upper() + text[1:]
+
+
+def _takes_an(word: str) -> bool:
+    if re.match(r"[A-Z]{2,}\b", word):  # spelt out: an MVP, a URL
+        return word[0] in "AEFHILMNORSX"
+    return word[:1].lower() in tuple("aeiou") and not _LIKE_CONSONANTS.match(word)
+
+
+def one_stop(text: str) -> str:
+    """The text with a single full stop where an abbreviation ends a sentence."""
+    return re.sub(r"(?<!\.)\.\.(?=\s|$)", ".", text)
+
+
+def is_many(label: str) -> bool:
+    """Whether a label is a plural: `Students`, `Nights`, not `Status`."""
+    words = re.split(r"\s*\(|\s+(?:of|per|in|for|to|by)\s+", label.lower())[0].split()
+    last = words[-1] if words else ""
+    return last in _PLURALS_WITHOUT_S or (
+        last.endswith("s")
+        and len(last) > 3
+        and not last.endswith(("ss", "us"))
+        and last not in _PLURALS_LIKE_SINGULARS
+    )
 
 
 def plural(noun: str) -> str:
