@@ -18,6 +18,8 @@ from leopard.curation.randomness import stream
 from leopard.curation.synthesis.browser import WebDocument, browser, needed_browser
 from leopard.curation.synthesis.chart_painter import ChartPainter
 from leopard.curation.synthesis.charts import SINGLE
+from leopard.curation.synthesis.composer import Composer
+from leopard.curation.synthesis.documents import RejectedError, make_document
 from leopard.curation.synthesis.domains import domains
 from leopard.curation.synthesis.facts import (
     Column,
@@ -34,6 +36,7 @@ from leopard.curation.synthesis.printer import printer
 from leopard.curation.synthesis.proving import Draft, Gate
 from leopard.curation.synthesis.questions import QuestionDrawer
 from leopard.curation.synthesis.sentences import as_sentence, says
+from leopard.curation.synthesis.settings import load_preset
 from leopard.curation.synthesis.theme import TRAIN_FONTS, draw_theme
 from leopard.curation.synthesis.values import Locale, Value
 from leopard.curation.synthesis.web_views import WebPainter
@@ -307,3 +310,57 @@ def test_cards_are_as_wide_as_an_address_that_cannot_be_broken() -> None:
     ]
     assert covered[0] > 0
     assert covered[1] == 0
+
+
+def drawn(style: str, chart: bool) -> Composer:
+    """A composer that drew the tables in a style, or as charts."""
+    tables = tuple(
+        replace(t, is_chart=chart, columns=t.columns[:1], cells=tuple(c[:1] for c in t.cells))
+        for t in (TABLE, OTHER)
+    )
+    base = replace(facts(), sections=(Section("s0", "", (), tables),))
+    theme = draw_theme(stream("drawn"), printer().available(TRAIN_FONTS)[:1], 10, 500)
+    composer = Composer(base, theme, random.Random(1), width=500)
+    for table in tables:
+        composer.table(table, style)
+    return composer
+
+
+@pytest.mark.parametrize(
+    ("style", "chart", "view"),
+    [("full", False, "table"), ("entries", False, "list"), ("leaders", False, "list"),
+     ("transposed", False, "turned"), ("full", True, "chart")],
+)  # fmt: skip
+def test_how_a_table_is_drawn_is_noted(style: str, chart: bool, view: View) -> None:
+    assert drawn(style, chart).views == {"t0": view, "t1": view}
+
+
+def test_parts_that_are_drawn_in_two_ways_have_neutral_words() -> None:
+    composer = drawn("entries", False)
+    composer.table(TABLE, "full")
+    assert composer.views == {"t0": "mixed", "t1": "list"}
+
+
+def test_documents_tell_questions_how_they_draw_tables_and_what_they_tell() -> None:
+    settings = load_preset("leopard-instruct").model_copy(
+        update={"web_renderer": "typst", "chart_share": 1.0, "copy_share": 0.0, "split_share": 0.0}
+    )
+    charts = told = 0
+    for index in range(40):
+        try:
+            document = make_document(
+                stream("views", index), settings, held_out=False, shrink=0.7, page_kind="sheet"
+            )
+        except RejectedError:
+            continue
+        kinds = {style.split(":")[0] for style in document.styles} & {"chart", "table"}
+        views = set(document.printed.views.values())
+        assert (kinds == {"chart"}) == (views == {"chart"})
+        assert ("chart" in kinds) == ("chart" in views)
+        charts += kinds == {"chart"}
+        # Only what stands in no block of labelled values is told.
+        told += bool(document.printed.told)
+        assert document.printed.told <= document.facts.fields.keys()
+        assert document.printed.told or document.blueprint.view not in ("letter",)
+    assert charts >= 3
+    assert told >= 2
