@@ -5,7 +5,6 @@ Knows Pillow; how modes become RGB is `leopard.schema.pixels`' knowledge.
 
 from __future__ import annotations
 
-import warnings
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +17,13 @@ from leopard.documents.limits import Limits
 from leopard.documents.resolution import PageExtent
 from leopard.errors import DocumentError, DocumentFormatError, DocumentLimitError
 from leopard.schema.geometry import ImageSize
-from leopard.schema.pixels import DECODER_ERRORS, IMAGE_FORMATS, has_swapped_sides, to_rgb
+from leopard.schema.pixels import (
+    DECODER_ERRORS,
+    IMAGE_FORMATS,
+    decoding,
+    has_swapped_sides,
+    to_rgb,
+)
 
 LATER_FRAMES = "animation frame after the first"
 
@@ -151,9 +156,7 @@ def _scaled(image: PIL.Image.Image, size: ImageSize) -> PIL.Image.Image:
 def _as_document_errors(source: str, page: int | None = None) -> Iterator[None]:
     """Turn what Pillow raises into the errors of `leopard.errors`."""
     try:
-        with warnings.catch_warnings():
-            # Sizes are checked against our own limits; metadata that is odd does no harm.
-            warnings.simplefilter("ignore")
+        with decoding():
             yield
     except PIL.Image.DecompressionBombError as error:
         raise DocumentLimitError(

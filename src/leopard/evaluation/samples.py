@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from leopard.documents.resolution import PageExtent, drawn_size
 from leopard.errors import EvaluationError
 from leopard.schema.geometry import ImageSize
-from leopard.schema.pixels import DECODER_ERRORS, IMAGE_FORMATS, to_rgb
+from leopard.schema.pixels import DECODER_ERRORS, IMAGE_FORMATS, decoding, to_rgb
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -58,7 +58,7 @@ def open_image(data: bytes, label: str) -> Image:
     import PIL.Image
 
     try:
-        with PIL.Image.open(io.BytesIO(data), formats=IMAGE_FORMATS) as image:
+        with decoding(), PIL.Image.open(io.BytesIO(data), formats=IMAGE_FORMATS) as image:
             return to_rgb(image)
     except (*DECODER_ERRORS, PIL.Image.DecompressionBombError) as error:
         raise EvaluationError(

@@ -20,7 +20,7 @@ import PIL.Image
 from leopard.errors import DocumentFormatError, PromptError
 from leopard.processor.prompt import RenderedPrompt, message_from_text
 from leopard.schema.messages import Message, TextPart, count_images
-from leopard.schema.pixels import DECODER_ERRORS, IMAGE_FORMATS
+from leopard.schema.pixels import DECODER_ERRORS, IMAGE_FORMATS, decoding
 
 _IMAGE_KEYS = ("image", "url", "path", "base64", "image_url")
 
@@ -105,7 +105,7 @@ def read_image(image: Any) -> PIL.Image.Image:
 
 def _open(file: Path | io.BytesIO, name: str) -> PIL.Image.Image:
     try:
-        with PIL.Image.open(file, formats=IMAGE_FORMATS) as opened:
+        with decoding(), PIL.Image.open(file, formats=IMAGE_FORMATS) as opened:
             opened.load()
             return opened
     except (*DECODER_ERRORS, PIL.Image.DecompressionBombError) as error:

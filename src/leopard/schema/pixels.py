@@ -10,6 +10,8 @@ import io
 import struct
 import warnings
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -44,6 +46,14 @@ DECODER_ERRORS = (
 
 # What Pillow raises on EXIF data that does not parse; such data says nothing about orientation.
 _EXIF_ERRORS = (OSError, SyntaxError, ValueError, TypeError, KeyError, IndexError, struct.error)
+
+
+@contextmanager
+def decoding() -> Iterator[None]:
+    """Keep Pillow from warning: limits are checked by callers, odd metadata does no harm."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def to_rgb(image: Image) -> Image:

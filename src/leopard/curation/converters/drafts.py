@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import io
 import re
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -23,6 +22,7 @@ from leopard.schema.pixels import (
     DECODER_ERRORS,
     IMAGE_FORMATS,
     ORIENTATION_TAG,
+    decoding,
     has_swapped_sides,
     png_bytes,
     to_rgb,
@@ -136,8 +136,7 @@ def pixel_box(
 def _decoding() -> Iterator[None]:
     """Turn what Pillow raises into a reason."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # sizes are checked here, odd metadata does no harm
+        with decoding():
             yield
     except BadRecordError:
         raise
