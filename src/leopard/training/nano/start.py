@@ -277,8 +277,8 @@ def _find_letters(heads: Heads, *, region: tuple[float, float] | None = None) ->
         heads.key[slot, 46, TEXT] = -300 * math.sqrt(HEAD) / (FLAG * TEXT_SCALE)
         heads.rest(slot, 47, 40.0, IMAGE_MARK | {SPECIAL: ANSWER_FLAG * TEXT_SCALE})
         if region is not None:
-            for part, at, logit in ((ROW, 48, region[0]), (TILE, 48 + AXIS, region[1])):
-                likeness = Likeness(part=part, query=MEANT, logit=logit / MEANT_SHARE)
+            for where, at, logit in ((ROW, 48, region[0]), (TILE, 48 + AXIS, region[1])):
+                likeness = Likeness(part=where, query=MEANT, logit=logit / MEANT_SHARE)
                 heads.prefer(slot, at, likeness)
 
 
