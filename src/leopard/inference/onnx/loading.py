@@ -1,7 +1,7 @@
 """Takes the language model out of a Leopard model, for ONNX Runtime to compute it.
 
-The weights leave the torch model layer by layer; only while ONNX Runtime takes them over are they in
-memory twice. Embedding table, vision encoder and connector stay with torch.
+The weights leave the torch model layer by layer; only while ONNX Runtime takes them over are they
+in memory twice. Embedding table, vision encoder and connector stay with torch.
 """
 
 from __future__ import annotations
