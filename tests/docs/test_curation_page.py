@@ -59,11 +59,11 @@ def test_every_command_and_the_python_example_run(
     assert {note["job"] for each in notes for note in each} == {"paraphrase", "questions", "judge"}
     assert len(list(iter_samples("data/smoke"))) == 12
     assert len(list(iter_samples("data/again"))) == 12
-    for path in ("smoke.html", "audit.html", "card/card.md", "sample-7/smoke-14-0-7.pdf"):
+    for path in ("smoke.html", "audit.html", "card/card.md", "sample-7/smoke-15-0-7.pdf"):
         assert (tmp_path / path).stat().st_size > 500
     (example,) = blocks("python")
     exec(compile(example, "docs/curation.md", "exec"), {})
-    assert capsys.readouterr().out.count("smoke-14-0-") == 12
+    assert capsys.readouterr().out.count("smoke-15-0-") == 12
 
 
 def test_the_conversions_run_on_local_copies(

@@ -40,6 +40,7 @@ from leopard.curation.synthesis.wording import (
     is_noun,
     one_stop,
     plural,
+    worded,
 )
 from leopard.schema.samples import QuestionAnswer
 
@@ -154,7 +155,7 @@ def _of_extreme(program: Extreme, facts: FactBase) -> list[Frame]:
     end = "highest" if program.highest else "lowest"
     place = "" if program.nth == 1 else f"{ORDINALS[program.nth - 1]} "
     if program.want == "key":
-        return [("", f" has the {place}{end} {column}.")]
+        return [("", worded(f" has the {place}{end} {{c}}.", c=column))]
     return [(f"The {place}{end} value of {column} is ", ".")]
 
 

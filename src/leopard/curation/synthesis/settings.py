@@ -18,7 +18,7 @@ from leopard.curation.synthesis.theme import HELD_OUT_FONTS, TRAIN_FONTS
 from leopard.errors import ConfigError
 from leopard.schema.rows import canonical_json
 
-GENERATOR_VERSION = 14
+GENERATOR_VERSION = 15
 """Raised whenever the same settings would give other samples."""
 
 

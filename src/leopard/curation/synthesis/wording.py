@@ -54,6 +54,12 @@ _PLURALS_LIKE_SINGULARS = frozenset(
 )  # fmt: skip
 _PLURALS_WITHOUT_S = frozenset(["children", "men", "people", "women"])
 _LIKE_CONSONANTS = re.compile(r"(?:uni|use|usa|usu|uti|eu|one\b|once)", re.IGNORECASE)
+_AMOUNTS = frozenset(
+    ["assets", "borrowings", "charges", "costs", "deductions", "earnings", "ects", "emissions",
+     "expenses", "exports", "fees", "imports", "liabilities", "losses", "profits", "revenues",
+     "sales", "savings", "stars", "takings", "taxes", "wages"]
+)  # fmt: skip
+_EXTREMES = "highest|largest|greatest|biggest|maximum|peak|top|lowest|smallest|least|minimum"
 _PARTICLES = frozenset(
     ["at", "by", "for", "from", "in", "of", "on", "since", "to", "until", "with"]
 )
@@ -92,12 +98,22 @@ def fitting(
 
 
 def filled(text: str, **slots: str) -> str:
-    """A phrasing with its slots filled, `a` or `an` as the word behind it wants."""
+    """A phrasing with its slots filled, as the words in them want: a sentence."""
+    text = worded(text, **slots)
+    return text[0].upper() + text[1:]
+
+
+def worded(text: str, **slots: str) -> str:
+    """A phrasing with its slots filled, `a` or `an` as the word behind it wants.
+
+    Things that are counted have a highest number: not "the highest students".
+    """
     for name, word in slots.items():
+        if _is_counted(word):
+            text = re.sub(rf"(?i)\b({_EXTREMES}) (?=\{{{name}\}})", r"\1 number of ", text)
         if _takes_an(word):
             text = re.sub(rf"\b([Aa]) (?=\{{{name}\}})", r"\1n ", text)
-    text = text.format(**slots)
-    return text[0].upper() + text[1:]
+    return text.format(**slots)
 
 
 def _takes_an(word: str) -> bool:
@@ -121,6 +137,12 @@ def is_many(label: str) -> bool:
         and not last.endswith(("ss", "us"))
         and last not in _PLURALS_LIKE_SINGULARS
     )
+
+
+def _is_counted(label: str) -> bool:
+    """Whether a label names things that are counted, not an amount that can itself be high."""
+    words = label.lower().split()
+    return is_many(label) and words[-1] not in _AMOUNTS and "per" not in words
 
 
 def plural(noun: str) -> str:
