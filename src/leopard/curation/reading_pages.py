@@ -294,9 +294,10 @@ class PageWriter:
         header = [h[:14].strip() for h in header]
         makers = [rng.choice([self.number, self.amount, self.date, self.code, self.number])
                   for _ in range(cols)]  # fmt: skip
-        name = rng.choice(
-            [self.person, lambda: self.phrase(1, 2), lambda: rng.choice(lists()["places"])]
-        )
+        naming: list[Callable[[], str]] = [
+            self.person, lambda: self.phrase(1, 2), lambda: rng.choice(lists()["places"])
+        ]  # fmt: skip
+        name = rng.choice(naming)
         names = list(dict.fromkeys(name()[:22] for _ in range(rows)))
         body = [[n] + [make()[:16] for make in makers[1:]] for n in names]
         for _ in range(min(4, len(names) * (cols - 1))):

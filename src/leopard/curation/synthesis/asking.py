@@ -6,6 +6,7 @@ Knows nothing of question families.
 from __future__ import annotations
 
 import random
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TypeVar, cast
@@ -18,9 +19,11 @@ from leopard.curation.synthesis.wording import (
     NOUNS,
     filled,
     fitting,
+    is_counted,
     is_many,
     is_measure,
     is_noun,
+    names_a_number,
     ordinal,
     plural,
     print_like,
@@ -60,8 +63,10 @@ class Asker:
 
     def say(self, phrasing: str, view: View = "table", /, **slots: str) -> tuple[str, str]:
         """A question from one of the phrasings that fit, and the id of the phrasing."""
-        many = any(is_many(slots[name]) for name in ("c", "k") if name in slots)
-        index, text = self.rng.choice(fitting(phrasing, view, is_many=many))
+        labels = [slots[name] for name in ("c", "k") if name in slots]
+        many, counted = any(map(is_many, labels)), any(map(is_counted, labels))
+        found = fitting(phrasing, view, is_many=many, is_counted=counted)
+        index, text = self.rng.choice(found)
         return filled(text, **slots), f"{phrasing}.{index}"
 
     def view(self, table: Table) -> View:
@@ -69,8 +74,11 @@ class Asker:
         return cast(View, self.printed.views.get(table.id, "table"))
 
     def name(self, label: str) -> str:
-        """A label as it stands in a question: in lower case half of the time."""
-        if any(c.isupper() for c in label[1:]) or self.rng.random() < 0.5:
+        """A label as it stands in a question: in lower case half of the time, else quoted."""
+        if not is_noun(label):
+            return f'"{label}"'
+        is_fixed = label == "No." or any(c.isupper() for c in label[1:])
+        if is_fixed or self.rng.random() < 0.5:
             return label
         return label[0].lower() + label[1:]
 
@@ -101,10 +109,12 @@ class Asker:
             places = [
                 f"for {section.title}",
                 f"under {section.title}",
-                f"in the part {section.title}",
             ]
+            if not re.search(r"\bparts?\b", question):  # spare parts
+                places.append(f"in the part {section.title}")
         place = self.rng.choice(places)
-        if self.rng.random() < 0.5:
+        has_clauses = re.search(r"[,:(]|[.?] ", question)  # the place would belong to the last
+        if has_clauses or self.rng.random() < 0.5:
             return f"{place[0].upper()}{place[1:]}: {question}"
         return f"{question[:-1]} {place}{question[-1]}"
 
@@ -151,7 +161,7 @@ class Asker:
         """Columns that can be compared and computed with, in random order: table, column."""
         columns = [(t, c) for t in self.tables for c in range(len(t.columns)) if len(t.keys) > 1
                    and all(is_measure(cells[c]) for cells in t.cells)
-                   and "no." not in t.columns[c].label.lower()]  # fmt: skip
+                   and not names_a_number(t.columns[c].label)]  # fmt: skip
         yield from self.shuffled(columns)
 
     def numeric_fields(self, section: Section) -> list[Field]:
@@ -189,7 +199,8 @@ class Asker:
     def condition(self, table: Table, column: int) -> tuple[Where, str, dict[str, str]] | None:
         """A condition that some rows meet: the clause, its kind, and its slots."""
         values = [cells[column] for cells in table.cells]
-        if all(is_measure(v) and v.kind != "time" for v in values):
+        is_name = names_a_number(table.columns[column].label)
+        if not is_name and all(is_measure(v) and v.kind != "time" for v in values):
             above = self.rng.random() < 0.6
             pivot = self.rng.choice(values)
             bound = round_number(pivot, self.rng)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -23,6 +24,8 @@ PALETTES = (
     ("#264653", "#2a9d8f", "#e9c46a", "#f4a261", "#e76f51", "#8ab17d", "#b5838d", "#6d6875"),
     ("#222222", "#666666", "#999999", "#bbbbbb", "#444444", "#888888", "#aaaaaa", "#cccccc"),
 )
+DOT_ROOM = 5.5
+"""Room for half a dot at the axis, in points, between it and the names."""
 
 
 class ChartPainter:
@@ -41,7 +44,7 @@ class ChartPainter:
     ) -> None:
         self.table, self.locale, self.rng = table, locale, rng
         self.size = theme.size * max(theme.small, 0.85)
-        self.colours = rng.choice(PALETTES)
+        self.colours: Sequence[str] = rng.choice(PALETTES)
         self.rows, self.series = len(table.keys), len(table.columns)
         self.values = [
             [float(table.cells[r][c].number or 0) for c in range(self.series)]
@@ -123,7 +126,8 @@ class ChartPainter:
         figure.height = max(figure.height, self.rows * lines_per_row * size * 1.6 + size * 4.5)
         names = max(text_width(k.text, size) for k in self.table.keys)
         values = max(text_width(v.text, size) for row in self.table.cells for v in row)
-        left, right = names + size * 0.8, figure.width - values - size
+        gap = max(size * 0.4, DOT_ROOM)
+        left, right = names + gap + size * 0.4, figure.width - values - size
         if right - left < figure.width * 0.25:
             raise UnfitError("names too long for bars")
         end, ticks = self.scale(top)
@@ -141,7 +145,7 @@ class ChartPainter:
         figure.line([(plot.left, plot.top), (plot.left, plot.bottom)], "#444444", 0.8)
         slot = plot.height / self.rows
         for row in range(self.rows):
-            self.key(row, plot.left - size * 0.4, plot.top + slot * (row + 0.5), "right")
+            self.key(row, plot.left - gap, plot.top + slot * (row + 0.5), "right")
         self.legend(size * 0.8)
         return plot
 

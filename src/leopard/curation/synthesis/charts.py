@@ -18,6 +18,8 @@ from leopard.curation.synthesis.values import Locale
 
 ABOVE = (-0.9, -1.4, -1.9, -2.4)
 """Where a value may stand over its point, in ems from it."""
+ABOVE_BALLS = (-1.2, -1.6, -2.0, -2.4)
+"""Where it may stand over a ball, whose edge lies higher than a point."""
 BELOW = (0.95,)
 """Where it may stand under its point."""
 MAX_SPREAD = 20
@@ -53,6 +55,7 @@ def _bars(p: ChartPainter) -> None:
 
 def _stacked_columns(p: ChartPainter) -> None:
     """Parts of a column on top of one another, values inside."""
+    p.colours = [_light(colour) for colour in p.colours]
     plot = p.upright(max(map(sum, p.values)))
     slot = plot.width / p.rows
     p.check_value_room(slot * 0.8)
@@ -63,13 +66,14 @@ def _stacked_columns(p: ChartPainter) -> None:
             if bottom - top < p.size * 1.1:
                 raise UnfitError("part too small for its value")
             x = plot.left + slot * (row + 0.1)
-            p.figure.rect(x, top, slot * 0.8, bottom - top, _light(p.colours[c]))
+            p.figure.rect(x, top, slot * 0.8, bottom - top, p.colours[c])
             p.value(row, c, x + slot * 0.4, (top + bottom) / 2)
             base += p.values[row][c]
 
 
 def _stacked_bars(p: ChartPainter) -> None:
     """Parts of a bar beside one another, values inside."""
+    p.colours = [_light(colour) for colour in p.colours]
     plot = p.flat(max(map(sum, p.values)), 1)
     slot = plot.height / p.rows
     for row in range(p.rows):
@@ -79,7 +83,7 @@ def _stacked_bars(p: ChartPainter) -> None:
             if right - left < text_width(p.table.cells[row][c].text, p.size) * 1.05:
                 raise UnfitError("part too small for its value")
             y = plot.top + slot * (row + 0.12)
-            p.figure.rect(left, y, right - left, slot * 0.76, _light(p.colours[c]))
+            p.figure.rect(left, y, right - left, slot * 0.76, p.colours[c])
             p.value(row, c, (left + right) / 2, y + slot * 0.38)
             base += p.values[row][c]
 
@@ -97,18 +101,20 @@ def _points(p: ChartPainter) -> tuple[Plot, list[list[tuple[float, float]]]]:
 
 def _label_points(
     p: ChartPainter,
+    plot: Plot,
     points: list[list[tuple[float, float]]],
     lines: list[list[tuple[float, float]]],
     shifts: tuple[float, ...] = ABOVE,
 ) -> None:
-    """Values at their points, where no line runs through them."""
+    """Values at their points, where neither a line nor the axis below runs through them."""
     for c, series in enumerate(points):
         for row, (x, y) in enumerate(series):
             half = text_width(p.table.cells[row][c].text, p.size) / 2
             for shift in shifts:
                 middle = y + shift * p.size
                 box = (x - half, middle - 0.42 * p.size, x + half, middle + 0.42 * p.size)
-                if not any(crosses(line, box) for line in lines):
+                is_over_axis = box[3] < plot.bottom
+                if is_over_axis and not any(crosses(line, box) for line in lines):
                     p.value(row, c, x, middle)
                     break
             else:
@@ -117,12 +123,12 @@ def _label_points(
 
 def _line(p: ChartPainter) -> None:
     """Lines with a dot per value."""
-    _, points = _points(p)
+    plot, points = _points(p)
     for c, series in enumerate(points):
         p.figure.line(series, p.colours[c], 1.6)
         for x, y in series:
             p.figure.dot(x, y, 2.2, p.colours[c])
-    _label_points(p, points, points, (*ABOVE, *BELOW))
+    _label_points(p, plot, points, points, (*ABOVE, *BELOW))
 
 
 def _area(p: ChartPainter) -> None:
@@ -132,7 +138,7 @@ def _area(p: ChartPainter) -> None:
     outline = [(first[0], plot.bottom), *points[0], (last[0], plot.bottom)]
     p.figure.polygon(outline, p.colours[0])
     p.figure.line(points[0], p.colours[0], 1.4)
-    _label_points(p, points, points)
+    _label_points(p, plot, points, points)
 
 
 def _step(p: ChartPainter) -> None:
@@ -141,7 +147,7 @@ def _step(p: ChartPainter) -> None:
     half = plot.width / p.rows / 2
     path = [corner for x, y in points[0] for corner in ((x - half, y), (x + half, y))]
     p.figure.line(path, p.colours[0], 1.6)
-    _label_points(p, points, [path], (*ABOVE, *BELOW))
+    _label_points(p, plot, points, [path], (*ABOVE, *BELOW))
 
 
 def _lollipop(p: ChartPainter) -> None:
@@ -150,7 +156,7 @@ def _lollipop(p: ChartPainter) -> None:
     for x, y in points[0]:
         p.figure.line([(x, plot.bottom), (x, y)], p.colours[0], 1.4)
         p.figure.dot(x, y, 3.5, p.colours[0])
-    _label_points(p, points, [])
+    _label_points(p, plot, points, [], ABOVE_BALLS)
 
 
 def _dots(p: ChartPainter) -> None:
@@ -162,7 +168,7 @@ def _dots(p: ChartPainter) -> None:
         p.figure.line([(plot.left, y), (plot.right, y)], "#dddddd", 0.6)
         x = plot.x(p.values[row][0])
         p.figure.dot(x, y, 3.2, p.colours[0])
-        p.value(row, 0, x + p.size * 0.6, y, "left")
+        p.value(row, 0, x + max(p.size * 0.6, 5.5), y, "left")
 
 
 def _range_columns(p: ChartPainter) -> None:
@@ -175,10 +181,10 @@ def _range_columns(p: ChartPainter) -> None:
         top, bottom = plot.y(p.values[row][high]), plot.y(p.values[row][low])
         x = plot.left + slot * (row + 0.5)
         p.figure.line([(x, top), (x, bottom)], "#888888", 3)
-        for c, y, shift in ((high, top, -0.9), (low, bottom, 0.9)):
+        for c, y, shift in ((high, top, -1.2), (low, bottom, 1.2)):
             p.figure.dot(x, y, 3.2, p.colours[c])
             p.value(row, c, x, y + shift * p.size)
-        if bottom + p.size * 1.6 > plot.bottom:
+        if bottom + p.size * 1.7 > plot.bottom:
             raise UnfitError("no room under the lower value")
 
 

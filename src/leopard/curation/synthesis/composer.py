@@ -94,8 +94,10 @@ class Composer:
             self.styles_used.append(f"table:{style}")
             note_view(self.views, table, view_of(style, table))
             body = TABLE_STYLES[style](TablePainter(self.rng, self.theme), table)
-        # Where there are several tables, questions name the one they mean.
-        if not caption or (self.rng.random() < 0.25 and self.facts.is_alone(table)):
+        # Where there are several tables, questions name the one they mean,
+        # and "(continued)" follows on the caption of a first part.
+        is_spare = self.facts.is_alone(table) and not table.is_cut
+        if not caption or (self.rng.random() < 0.25 and is_spare):
             return body
         text = f"#strong[{marked(table.title_id, table.title)}]"
         return f"{text}\n\n{body}" if self._captions_above else f"{body}\n\n{text}"
@@ -120,7 +122,7 @@ class Composer:
             sentences.append(
                 (typst_text(before) + ("~" if before.endswith(" ") else "") if before else "")
                 + value
-                + _after(after)
+                + _after(after, field.value.text)
             )
         return " ".join(sentences).replace("~#box", " #box")
 
@@ -183,7 +185,10 @@ class Composer:
         return [self.fields(fields[i : i + size]) for i in range(0, len(fields), size)]
 
 
-def _after(text: str) -> str:
+def _after(text: str, value: str) -> str:
+    """The end of a sentence; a value such as `Kim Ltd.` brings its own full stop."""
+    if value.endswith(".") and text.startswith("."):
+        text = text[1:]
     return (
         typst_text(text)
         if text and not text.startswith(" ")

@@ -116,7 +116,7 @@ class _Drawer:
         self.num_fields = self.num_tables = 0
 
     def facts(self, domain: Domain, kind: KindSpec) -> FactBase:
-        names = self._section_titles()
+        names = self._section_titles({domain.fields[name].value for name in kind.fields})
         order = _pick_in_order(self.rng, kind.fields, self._field_count(kind))
         labels = {name: self.rng.choice(domain.fields[name].labels) for name in kind.fields}
         sections = []
@@ -133,7 +133,7 @@ class _Drawer:
 
     def generic(self) -> FactBase:
         sections = []
-        for index, title in enumerate(self._section_titles()):
+        for index, title in enumerate(self._section_titles(set())):
             fields = [self._generic_field() for _ in range(self.amounts.fields)]
             low = int(not self.amounts.fields)  # a part shows something
             count = self.rng.randint(low, max(low, self.amounts.tables))
@@ -145,11 +145,14 @@ class _Drawer:
         views = ("form", "card", "report", "memo", "label", "slides", "kpi")
         return FactBase(GENERIC, GENERIC, title, views, tuple(sections), self.locale)
 
-    def _section_titles(self) -> list[str]:
+    def _section_titles(self, specs: set[str]) -> list[str]:
+        """Titles that could not be taken for the value of a field with one of these specs."""
         count = self.amounts.sections
         if count == 1:
             return [""]
-        spec = self.rng.choice(("city", _UNITS, "person", "company", "country"))
+        spec = self.rng.choice(
+            [s for s in ("city", _UNITS, "person", "company", "country") if s not in specs]
+        )
         names = [value.text for value in self.maker.distinct(spec, count)]
         return names if len(names) == count else [f"Part {i + 1}" for i in range(count)]
 

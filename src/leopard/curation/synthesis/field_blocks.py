@@ -25,7 +25,7 @@ class FieldPainter:
     def label(self, field: Field, end: str | None = None, *, small: bool = False) -> str:
         """A label, followed by `end` (the theme's by default)."""
         theme = self.theme
-        text = theme.label(field.label) + (theme.label_end if end is None else end)
+        text = theme.label(field.label) + theme.ending(field.label, end)
         body = typst_text(text)
         if theme.label_bold:
             body = f"#strong[{body}]"
@@ -95,7 +95,8 @@ def _above(p: FieldPainter, fields: Sequence[Field]) -> str:
 def _dotted(p: FieldPainter, fields: Sequence[Field]) -> str:
     fill = p.rng.choice((".", ".", " .", "_", "-"))
     return " \\\n".join(
-        f'{p.label(f, "")} #box(width: 1fr, repeat(text("{fill}"))) {p.boxed(f)}' for f in fields
+        f'{p.label(f, "")} #box(width: 1fr, repeat(text("{fill}")))#h(0.4em){p.boxed(f)}'
+        for f in fields
     )
 
 

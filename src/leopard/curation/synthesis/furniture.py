@@ -24,7 +24,7 @@ NOTES = (
     "Keep out of reach of children.", "Terms and conditions apply.", "Printed on recycled paper.",
 )  # fmt: skip
 FOOTERS = (
-    "Confidential", "Internal", "Public", "Copy", "Original", "Page 1", "www.example.org",
+    "Confidential", "Internal", "Public", "Copy", "Original", "www.example.org",
     "Office use only", "Form revision B", "End of document", "Thank you", "Official document",
 )  # fmt: skip
 THANKS = (

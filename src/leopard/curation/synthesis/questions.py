@@ -276,7 +276,9 @@ class QuestionDrawer(Asker):
     def pages(self) -> Iterator[Draft]:
         """On which page a part stands."""
         for section in self.shuffled(self.facts.sections):
-            if self.many_pages and section.title and section.id in self.printed.pages:
+            goes_on = any(table.is_cut for table in section.tables)  # over several pages
+            is_shown = bool(section.title) and section.id in self.printed.pages
+            if self.many_pages and is_shown and not goes_on:
                 labels = [f.label for f in section.fields if f.id in self.printed.pages]
                 labels = [label for label in labels if is_noun(label) and not is_many(label)]
                 label = labels[0] if labels else "title"

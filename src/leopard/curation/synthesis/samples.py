@@ -6,6 +6,7 @@ Knows nothing of files or processes.
 from __future__ import annotations
 
 import hashlib
+import json
 import random
 from collections import Counter
 from collections.abc import Iterator
@@ -316,16 +317,21 @@ def _draw(
             continue
         if family in ONE_IS_ENOUGH and rng.random() < 0.6:
             del drafts[family]
-        asked.add(found.draft.question.casefold())
+        asked |= _signs(found.draft)
         wanted -= 1
         yield found
 
 
 def _next_proven(drafts: Iterator[Draft], gate: Gate, asked: set[str]) -> Proven | None:
     for draft in drafts:
-        if draft.question.casefold() not in asked and (found := gate.prove(draft)):
+        if asked.isdisjoint(_signs(draft)) and (found := gate.prove(draft)):
             return found
     return None
+
+
+def _signs(draft: Draft) -> set[str]:
+    """What tells a question from others: its words, and what they ask in whatever words."""
+    return {draft.question.casefold(), json.dumps(to_json(draft.program), sort_keys=True)}
 
 
 def _domain(document: PrintedDocument) -> Domain:

@@ -36,6 +36,7 @@ from leopard.curation.synthesis.facts import FactBase, View
 from leopard.curation.synthesis.wording import (
     NOUNS,
     ORDINALS,
+    is_counted,
     is_many,
     is_noun,
     one_stop,
@@ -102,6 +103,8 @@ def _frames(program: Expression, facts: FactBase, printed: PrintedFacts) -> list
     if isinstance(program, Sum | Mean):
         column = _column(facts, program.rows.table, program.column)
         word = "total" if isinstance(program, Sum) else "average"
+        if is_counted(column):
+            return [(f"The {word} number of {column} is ", "."), (f"The {word} comes to ", ".")]
         return [(f"The {word} of {column} is ", "."), (f"The {word} comes to ", ".")]
     if isinstance(program, Extreme):
         return _of_extreme(program, facts)
@@ -177,5 +180,7 @@ def _column(facts: FactBase, table: str, column: int) -> str:
 
 
 def _spoken(label: str) -> str:
-    """A label within a sentence."""
+    """A label within a sentence; quoted where it names no thing."""
+    if not is_noun(label):
+        return f'"{label}"'
     return label if any(c.isupper() for c in label[1:]) else label[0].lower() + label[1:]

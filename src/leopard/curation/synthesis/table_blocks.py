@@ -177,7 +177,7 @@ def _leaders(p: TablePainter, t: Table) -> str:
         return _rules(p, t)
     fill = p.rng.choice((".", " .", "-"))
     lines = [
-        f'{p.key(t, r)} #box(width: 1fr, repeat(text("{fill}"))) {p.cell(t, r, 0)}'
+        f'{p.key(t, r)} #box(width: 1fr, repeat(text("{fill}")))#h(0.4em){p.cell(t, r, 0)}'
         for r in range(len(t.keys))
     ]
     return f"{p.header(t, -1)} #h(1fr) {p.header(t, 0)} \\\n" + " \\\n".join(lines)

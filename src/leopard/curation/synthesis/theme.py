@@ -66,6 +66,11 @@ class Theme:
             return text.upper()
         return text.lower() if self.label_case == "lower" else text
 
+    def ending(self, label: str, end: str | None = None) -> str:
+        """What follows a label on its line (`label_end` by default), with no second full stop."""
+        end = self.label_end if end is None else end
+        return "" if end == "." and label.endswith(".") else end
+
     def preamble(self, width: float, height: float | None) -> str:
         """Typst settings of a page size in points; without a height the page fits its content."""
         tall = "auto" if height is None else f"{height:.1f}pt"

@@ -46,16 +46,17 @@ def _form(c: Composer) -> list[str]:
     pages = []
     for section in c.facts.sections:
         blocks = [c.title(), c.section_title(section), *c.some(0.25, lambda: c.note(INTROS))]
-        for index, group in enumerate(c.grouped(section.fields)):
-            heading = f"{'ABCDEF'[index]}. {_SECTION_NAMES[index]}"
-            blocks += [*c.some(0.35, lambda h=heading: c.heading(h)), group]  # type: ignore[misc]
+        names = iter(_SECTION_NAMES)  # letters run on over the headings that are drawn
+        for group in c.grouped(section.fields):
+            blocks += [*c.some(0.35, lambda: c.heading(next(names))), group]  # noqa: B023
         blocks += [c.table(table) for table in section.tables]
         blocks += c.some(0.3, lambda: c.note(NOTES))
         pages.append(_join(blocks))
     return pages
 
 
-_SECTION_NAMES = ("General", "Details", "Further information", "Other", "Notes", "More")
+_SECTION_NAMES = ("A. General", "B. Details", "C. Further information")
+"""Headings of a form, which has at most three blocks of fields."""
 
 
 def _card(c: Composer) -> list[str]:
@@ -204,7 +205,7 @@ def _invoice(c: Composer) -> list[str]:
             side = c.rng.choice(("right", "right", "left"))
             totals = f"#align({side})[#block(width: 50%)[{totals}]]"
         blocks = [c.title(), c.section_title(section), *top]
-        blocks += [c.table(table, caption=False) for table in section.tables]
+        blocks += [c.table(table, caption=table.is_cut) for table in section.tables]
         blocks += [totals, *c.some(0.5, lambda: c.note(THANKS))]
         pages.append(_join(blocks))
     return pages
@@ -223,7 +224,7 @@ def _receipt(c: Composer) -> list[str]:
         blocks = [f"#align(center)[{c.title()}]", c.section_title(section)]
         blocks += [c.fields(head, c.rng.choice(styles)), rule]
         blocks += [
-            c.table(t, c.rng.choice(("plain", "plain", "rules", "booktabs")), caption=False)
+            c.table(t, c.rng.choice(("plain", "plain", "rules", "booktabs")), caption=t.is_cut)
             for t in section.tables
         ]
         blocks += [rule, c.fields(sums, c.rng.choice(("far", "far", "dotted", "ruled")))]

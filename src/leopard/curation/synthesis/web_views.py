@@ -83,7 +83,8 @@ class WebPainter:
     def table(self, table: Table, *, caption: bool = True) -> str:
         """A table or chart, usually with its caption."""
         # Where there are several tables, questions name the one they mean.
-        has_title = caption and (self.rng.random() < 0.8 or not self.facts.is_alone(table))
+        is_spare = self.facts.is_alone(table) and not table.is_cut
+        has_title = caption and (self.rng.random() < 0.8 or not is_spare)
         title = f"<h3>{html_marked(table.title_id, table.title)}</h3>" if has_title else ""
         figure = None
         if table.is_chart:
@@ -223,8 +224,10 @@ def _hero(painter: WebPainter) -> str:
 
 
 def _definitions(p: WebPainter, fields: Sequence[Field]) -> str:
-    end = html_text(p.theme.label_end)
-    rows = "".join(f"<dt>{p.label(f.label)}{end}</dt><dd>{p.value(f)}</dd>" for f in fields)
+    rows = "".join(
+        f"<dt>{p.label(f.label)}{html_text(p.theme.ending(f.label))}</dt><dd>{p.value(f)}</dd>"
+        for f in fields
+    )
     return f"<dl>{rows}</dl>"
 
 
@@ -249,8 +252,10 @@ def _cards(p: WebPainter, fields: Sequence[Field]) -> str:
 
 
 def _items(p: WebPainter, fields: Sequence[Field]) -> str:
-    end = html_text(p.theme.label_end or ":")
-    rows = "".join(f"<li>{p.label(f.label)}{end} {p.value(f)}</li>" for f in fields)
+    rows = "".join(
+        f"<li>{p.label(f.label)}{html_text(p.theme.ending(f.label) or ':')} {p.value(f)}</li>"
+        for f in fields
+    )
     return f"<ul>{rows}</ul>"
 
 
