@@ -7,8 +7,11 @@ from typer.testing import CliRunner
 
 from leopard import Leopard
 from leopard.cli.main import build_app
+from leopard.documents.pdf import PDFDocument
+from leopard.errors import DocumentFormatError
 from leopard.schema.generation import SamplingOptions
 from tests.conftest import draw_page
+from tests.documents.conftest import pdf_bytes
 
 
 @pytest.fixture
@@ -145,3 +148,31 @@ def test_an_empty_question_is_refused(ask, files):
     result = ask(*files, "  ")
     assert result.exit_code == 2
     assert "the question is empty" in result.stderr
+
+
+@pytest.mark.parametrize("command", ["ask", "index"])
+def test_page_that_cannot_be_drawn_is_named_and_the_others_are_used(
+    command, tiny_model_folder, tmp_path, monkeypatch
+):
+    path = tmp_path / "deck.pdf"
+    path.write_bytes(pdf_bytes(3))
+    draw = PDFDocument.render
+
+    def draw_or_fail(self, number, size):
+        if number == 2:
+            raise DocumentFormatError("torn", source=self.source, page=2, remedy="mend it")
+        return draw(self, number, size)
+
+    def run(*words):
+        shared = ["--model", str(tiny_model_folder), "--index", str(tmp_path / "index"), "--json"]
+        return CliRunner().invoke(build_app(), [command, *map(str, words), *shared])
+
+    words = ["What?"] if command == "ask" else []
+    monkeypatch.setattr(PDFDocument, "render", draw_or_fail)
+    result = run(path, *words)
+    assert result.exit_code == 2
+    values = json.loads(result.stdout)
+    assert result.stderr.count("deck.pdf, page 2: torn") == len(values["failures"]) == 1
+    pages = values["pages"]
+    assert (len(pages) if command == "ask" else pages) == 2
+    assert run(path, *words, "--pages", "1,3").exit_code == 0

@@ -94,7 +94,8 @@ def _local(choice: BatchChoice) -> Answerer:
         # Rounded weights answer otherwise: their answers do not go into one file with others.
         name=f"{served.generator.name} {weights}" if weights else served.generator.name,
         batch=served.generator.open_batch(),
-        load=_Loader(choice, served.load_options),
+        # vLLM looks at pictures in processes of its own.
+        load=_Loader(choice, served.load_options, later=choice.model.engine != "vllm"),
     )
 
 
@@ -129,9 +130,11 @@ class _Loader:
     Args:
         choice: Names the file that paths count from, and the limits.
         options: How pages are drawn.
+        later: Whether they are drawn while they are looked at.
     """
 
-    def __init__(self, choice: BatchChoice, options: LoadOptions) -> None:
+    def __init__(self, choice: BatchChoice, options: LoadOptions, *, later: bool = False) -> None:
+        self._later = later
         self._folder = choice.questions.parent
         self._options = replace(options, limits=choice.limits)
         self._last: tuple[Any, Sequence[Page]] = (None, ())
@@ -144,7 +147,8 @@ class _Loader:
         if asked != self._last[0]:
             paths = [str(self._folder / name) for name in question.files]
             options = replace(self._options, pages=question.pages)
-            self._last = asked, load_pages(paths, options=options).pages if paths else ()
+            loaded = load_pages(paths, options=options, later=self._later) if paths else None
+            self._last = asked, loaded.pages if loaded else ()
         return self._last[1]
 
 

@@ -4,25 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from leopard.errors import DocumentError, LeopardError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from leopard.documents import LoadOptions
-    from leopard.schema.pages import Page
+    from leopard.documents import LoadedPages, LoadOptions
 
 
-@dataclass(frozen=True, slots=True)
-class ReadPages:
-    """What became of the files."""
-
-    pages: list[Page]
-    failures: list[DocumentError]
-    skipped: dict[str, int]
+ResultT = TypeVar("ResultT")
 
 
 def make_console(quiet: bool) -> Console:
@@ -37,27 +29,41 @@ def waiting(console: Console, text: str) -> AbstractContextManager[Any]:
     return console.status(text) if console.is_terminal and not console.quiet else nullcontext()
 
 
-def read_pages(files: Sequence[str], how: LoadOptions, console: Console) -> ReadPages:
-    """Read all pages of all files; bad files are kept as failures.
+def read_pages(files: Sequence[str], how: LoadOptions, console: Console) -> LoadedPages:
+    """Open all files; their pages are drawn while they are looked at, see `look_at`.
 
     Raises:
         LeopardError: If no file gave a page, with one line for each.
     """
-    from rich.progress import track
+    from leopard.documents import load_pages
 
-    from leopard.documents import iter_pages
+    with waiting(console, "Opening files"):
+        return _not_empty(load_pages(files, options=how, on_error="collect", later=True))
 
-    hidden = console.quiet or not console.is_terminal
-    with iter_pages(files, options=how, on_error="collect") as stream:
-        bar = track(
-            stream,
-            "Reading pages",
-            total=len(stream),
-            console=console,
-            transient=True,
-            disable=hidden,
-        )
-        read = ReadPages(list(bar), stream.failures, dict(stream.skipped))
+
+def look_at(
+    read: LoadedPages, look: Callable[[LoadedPages], ResultT]
+) -> tuple[LoadedPages, ResultT]:
+    """Look at pages while they are drawn, and once more without those that cannot be drawn.
+
+    Args:
+        read: Pages that may not have been drawn.
+        look: Uses them; the vision encoder remembers what it saw of them.
+
+    Returns:
+        The pages that were drawn, with all failures, and what `look` gave for them.
+
+    Raises:
+        LeopardError: If no page can be drawn, with one line for each.
+    """
+    try:
+        return read, look(read)
+    except DocumentError:
+        read = _not_empty(read.drawn())
+        return read, look(read)
+
+
+def _not_empty(read: LoadedPages) -> LoadedPages:
     if not read.pages:
         raise LeopardError("\nleopard: ".join(map(str, read.failures)) or "no page found")
     return read

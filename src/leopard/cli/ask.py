@@ -10,15 +10,19 @@ import typer
 
 from leopard.cli import _options as options
 from leopard.cli._ask_batch import BatchChoice, ask_batch
-from leopard.cli._reading import ReadPages, looking, make_console, read_pages, waiting
+from leopard.cli._reading import look_at, looking, make_console, read_pages, waiting
 from leopard.cli._served import ModelChoice
 from leopard.errors import ConfigError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from leopard.inference.leopard import Answer, Leopard
+    from leopard.documents import LoadedPages
+    from leopard.inference.leopard import Answer, AnswerStream, Leopard
     from leopard.schema.generation import SamplingOptions
+
+    _Pieces = tuple[str, AnswerStream]
+    """The first piece of an answer, and the others."""
 
 BAD_INPUT = 2
 
@@ -120,10 +124,13 @@ def ask(
     with waiting(console, "Loading the model"):
         leopard = _load(model, (device, dtype, weights, engine), index, settings)
     how = leopard.load_options(pages=pages, password=password, limits=limits)
-    read = read_pages(files, how, console)
+    asked = question, instruction, sampling
+    read, pieces = look_at(
+        read_pages(files, how, console), lambda read: _begin(leopard, read, asked, console)
+    )
     for failure in read.failures:
         typer.echo(f"leopard: {failure}", err=True)
-    answer = _answer(leopard, read, (question, instruction, sampling), console, stream=not as_json)
+    answer = _finish(pieces, stream=not as_json)
     if as_json:
         typer.echo(json.dumps(_record(answer, question, read), indent=2, ensure_ascii=False))
     _summarise(answer, read, console)
@@ -176,29 +183,28 @@ def _load(
     )
 
 
-def _answer(
-    leopard: Leopard,
-    read: ReadPages,
-    asked: tuple[str, str, SamplingOptions],
-    console: Console,
-    *,
-    stream: bool,
-) -> Answer:
+def _begin(
+    leopard: Leopard, read: LoadedPages, asked: tuple[str, str, SamplingOptions], console: Console
+) -> _Pieces:
+    """Look at the pages and write the first piece of the answer."""
     question, instruction, sampling = asked
     session = leopard.open_pages(read.pages)
     with looking(console, len(read.pages), session.num_chunks) as watch:
         pieces = session.stream(question, sampling=sampling, instruction=instruction, watch=watch)
-        first = next(pieces, "")
-    if not stream:
-        return pieces.answer
-    typer.echo(first, nl=False)
-    for piece in pieces:
-        typer.echo(piece, nl=False)
-    typer.echo()
+        return next(pieces, ""), pieces
+
+
+def _finish(begun: _Pieces, *, stream: bool) -> Answer:
+    first, pieces = begun
+    if stream:
+        typer.echo(first, nl=False)
+        for piece in pieces:
+            typer.echo(piece, nl=False)
+        typer.echo()
     return pieces.answer
 
 
-def _record(answer: Answer, question: str, read: ReadPages) -> dict[str, Any]:
+def _record(answer: Answer, question: str, read: LoadedPages) -> dict[str, Any]:
     failures = [
         {"source": failure.source, "page": failure.page, "message": str(failure)}
         for failure in read.failures
@@ -211,7 +217,7 @@ def _record(answer: Answer, question: str, read: ReadPages) -> dict[str, Any]:
     }
 
 
-def _summarise(answer: Answer, read: ReadPages, console: Console) -> None:
+def _summarise(answer: Answer, read: LoadedPages, console: Console) -> None:
     from rich.markup import escape
 
     usage = answer.usage

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from leopard.cli import _options as options
-from leopard.cli._reading import looking, make_console, read_pages, waiting
+from leopard.cli._reading import look_at, looking, make_console, read_pages, waiting
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -72,8 +72,9 @@ def index(
         )
     limits = options.limits(max_pages, max_megapixels, max_megabytes, max_seconds)
     how = leopard.load_options(pages=pages, password=password, limits=limits)
-    read = read_pages(files, how, console)
-    record = _remember(leopard, read.pages, console)
+    read, record = look_at(
+        read_pages(files, how, console), lambda read: _remember(leopard, read.pages, console)
+    )
     record["skipped"] = dict(read.skipped)
     record["failures"] = [str(failure) for failure in read.failures]
     typer.echo(json.dumps(record, indent=2) if as_json else _sentence(record))

@@ -7,13 +7,17 @@ The facade of the package. Each format is one backend; this module knows only th
 from __future__ import annotations
 
 import contextlib
+import threading
+import weakref
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self
 
 from leopard.documents.document import Document, PageInfo
+from leopard.documents.later import LaterImage
 from leopard.documents.limits import Stopwatch
 from leopard.documents.opening import Opener
 from leopard.documents.options import LoadOptions
@@ -48,6 +52,19 @@ class LoadedPages:
     skipped: dict[str, int]
     """What was left out without being an error, counted by reason."""
 
+    def drawn(self) -> LoadedPages:
+        """The same with all pages drawn; those that cannot be drawn become failures."""
+        pages, failures = [], {str(error): error for error in self.failures}
+        for page in self.pages:
+            try:
+                page.image.load()
+            except DocumentError as error:
+                # All pages that a limit of time leaves out have one error.
+                failures.setdefault(str(error), error)
+            else:
+                pages.append(page)
+        return LoadedPages(pages, list(failures.values()), self.skipped)
+
 
 @dataclass(frozen=True, slots=True)
 class PageSizes:
@@ -70,6 +87,8 @@ class _Opened:
     document: Document
     watch: Stopwatch
     pages: list[tuple[int, PageExtent]] = field(default_factory=list)
+    undrawn: set[int] = field(default_factory=set)
+    """Pages that are to be drawn later, and have not been."""
 
 
 class PageStream:
@@ -94,13 +113,16 @@ class PageStream:
         self._collect = on_error == "collect"
         self._resources = contextlib.ExitStack()
         self._documents: list[_Opened] = []
+        self._drawing = threading.Lock()
+        # For pages that are drawn later and never are: nobody closes then.
+        weakref.finalize(self, _close_all, self._documents, self._resources)
         try:
             self._open_all(sources)
             self._choose_sizes()
         except BaseException:
             self.close()
             raise
-        self._pages = self._draw_all()
+        self._pages: Iterator[Page] = self._draw_all()
 
     def __iter__(self) -> Iterator[Page]:
         return self
@@ -135,11 +157,39 @@ class PageStream:
             opened.pages = [place for _, place in kept]
             self.infos += [info for info, _ in kept]
 
+    def later(self) -> list[Page]:
+        """All pages at once, instead of one by one; each is drawn when its pixels are first used.
+
+        The files stay open as long as a page of them is wanted and not drawn. A page that cannot be
+        drawn raises its error then, in either mode; see `LoadedPages.drawn`.
+        """
+        infos = iter(self.infos)
+        found = []
+        for opened in self._documents:
+            for _ in opened.pages:
+                info = next(infos)
+                opened.undrawn.add(info.number)
+                image = LaterImage(info.size, partial(self._draw_later, opened, info))
+                found.append(Page(image, info.source, info.number, info.num_pages))
+        # The generator holds this stream, which is to go with the last page that needs it.
+        self._pages = iter(())
+        return found
+
     def close(self) -> None:
         """Close all files and remove all temporary ones."""
-        for opened in self._documents:
-            opened.document.close()
-        self._resources.close()
+        _close_all(self._documents, self._resources)
+
+    def _draw_later(self, opened: _Opened, info: PageInfo) -> Image:
+        # Backends are not thread-safe, nor is the watch.
+        with self._drawing:
+            try:
+                opened.watch.check()
+                with opened.watch.running():
+                    return opened.document.render(info.number, info.size)
+            finally:
+                opened.undrawn.discard(info.number)
+                if not opened.undrawn:
+                    opened.document.close()
 
     def _fail(self, error: DocumentError) -> None:
         if not self._collect:
@@ -220,6 +270,12 @@ class PageStream:
                 yield Page(image, info.source, info.number, info.num_pages)
 
 
+def _close_all(documents: Sequence[_Opened], resources: contextlib.ExitStack) -> None:
+    for opened in documents:
+        opened.document.close()
+    resources.close()
+
+
 def _check_num_pages(wanted: int, so_far: int, document: Document, options: LoadOptions) -> None:
     limit = options.limits.max_pages
     if so_far + wanted <= limit:
@@ -286,6 +342,7 @@ def load_pages(
     *,
     options: LoadOptions = _DEFAULT,
     on_error: OnError = "raise",
+    later: bool = False,
 ) -> LoadedPages:
     """Read sources into upright RGB pages.
 
@@ -294,10 +351,15 @@ def load_pages(
         options: Pages, password, resolution, limits.
         on_error: "raise" stops at the first error; "collect" goes on with the other pages and
             files and returns the errors.
+        later: Whether a page is drawn when its pixels are first used rather than now; if it cannot
+            be drawn, that is where its error is raised. See `LoadedPages.drawn`.
 
     Raises:
         DocumentError: At the first bad source or page, if `on_error` is "raise".
     """
+    if later:
+        stream = iter_pages(sources, options=options, on_error=on_error)
+        return LoadedPages(stream.later(), stream.failures, dict(stream.skipped))
     with iter_pages(sources, options=options, on_error=on_error) as stream:
         pages = list(stream)
         return LoadedPages(pages, stream.failures, dict(stream.skipped))

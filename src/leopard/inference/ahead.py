@@ -1,14 +1,14 @@
 """Makes the next items of an iterator while the present one is used: one thread, a few items.
 
-Pages are cut into crops with Pillow and numpy, which leave the interpreter free, while the vision
-encoder works on earlier crops. Knows nothing of either.
+Pages are drawn with PDFium and cut into crops with Pillow and numpy, which leave the interpreter
+free, while the vision encoder works on earlier crops. Knows nothing of either.
 """
 
 from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from typing import TypeVar
 
 ItemT = TypeVar("ItemT")
@@ -21,7 +21,7 @@ class _End:
         self.error = error
 
 
-def made_ahead(items: Iterable[ItemT], *, most: int = 2) -> Iterator[ItemT]:
+def made_ahead(items: Iterable[ItemT], *, most: int = 2) -> Generator[ItemT, None, None]:
     """The same items in the same order, made in a thread of their own.
 
     Args:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -148,10 +149,13 @@ class CropEncoder:
 
     def demand(self, prepared: PreparedRequest, max_new_tokens: int) -> Demand:
         """What a request needs of memory."""
+        sizes = tuple(image.size for image in prepared.layout.images)
+        shown = zip(sizes, prepared.source.images, strict=True)
         return Demand(
-            sizes=tuple(image.size for image in prepared.layout.images),
+            sizes=sizes,
             num_crops=prepared.num_crops,
             positions=len(prepared.input_ids) + max_new_tokens,
+            undrawn=tuple(size for size, image in shown if not getattr(image, "is_drawn", True)),
         )
 
     def looking(self, prepared: PreparedRequest) -> Generator[None, None, Visuals | None]:
@@ -165,18 +169,19 @@ class CropEncoder:
         keys: list[str] = []
         found: dict[str, Tensor] = {}
         waiting: dict[str, NDArray[np.float32]] = {}
-        for key, crop in made_ahead(self._named_crops(prepared, scope), most=self.chunk):
-            keys.append(key)
-            if key in found or key in waiting:
-                continue
-            if (entry := self._cache.get(key)) is not None:
-                found[key] = entry.tokens
-                continue
-            waiting[key] = crop
-            if len(waiting) >= self.chunk:
-                found.update(self._encode(waiting))
-                waiting = {}
-                yield
+        with closing(made_ahead(self._named_crops(prepared, scope), most=self.chunk)) as crops:
+            for key, crop in crops:
+                keys.append(key)
+                if key in found or key in waiting:
+                    continue
+                if (entry := self._cache.get(key)) is not None:
+                    found[key] = entry.tokens
+                    continue
+                waiting[key] = crop
+                if len(waiting) >= self.chunk:
+                    found.update(self._encode(waiting))
+                    waiting = {}
+                    yield
         found.update(self._encode(waiting))
         if prepared.image_names:
             self._known[seen] = tuple(keys)

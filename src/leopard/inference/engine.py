@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,7 +27,7 @@ from leopard.inference.encoders import (
     WholeImageEncoder,
     stop_tokens,
 )
-from leopard.inference.memory import fit_memory, free_bytes, weight_bytes_of
+from leopard.inference.memory import fit_memory, free_bytes, page_bytes, weight_bytes_of
 from leopard.inference.prefix_cache import PrefixCache
 from leopard.inference.reading import PromptReader
 from leopard.inference.row import Row, VisualMemo
@@ -170,15 +171,16 @@ class LocalGenerator:
         Raises:
             LeopardError: If messages, images or lengths do not fit.
         """
-        starting = self.starting(request, visuals)
-        while True:
-            try:
-                next(starting)
-            except StopIteration as done:
-                row: Row = done.value
-                return row
-            if watch is not None:
-                watch()
+        # Closed at once when `watch` raises, so that no page is drawn any more.
+        with closing(self.starting(request, visuals)) as starting:
+            while True:
+                try:
+                    next(starting)
+                except StopIteration as done:
+                    row: Row = done.value
+                    return row
+                if watch is not None:
+                    watch()
 
     def starting(
         self, request: GenerationRequest, visuals: VisualMemo | None = None
@@ -274,8 +276,9 @@ class LocalGenerator:
         if demand is None:
             return
         weight = self.model.get_input_embeddings().weight
-        # Weights and pages are in memory already.
-        present = self._weight_bytes + 3 * sum(s.width * s.height for s in demand.sizes)
+        # Weights are in memory already, and pages that are not drawn while they are encoded.
+        drawn = page_bytes(demand.sizes) - page_bytes(demand.undrawn)
+        present = self._weight_bytes + drawn
         limit = self.options.memory_bytes
         fitted = fit_memory(
             self.model.config,

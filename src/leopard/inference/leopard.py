@@ -186,6 +186,7 @@ class Leopard:
         password: str | None = None,
         limits: Limits | None = None,
         collect_errors: bool = False,
+        later: bool = False,
     ) -> LoadedPages:
         """Read files into pages as `ask` does.
 
@@ -195,6 +196,9 @@ class Leopard:
             password: For encrypted PDF files.
             limits: What the files may cost; `leopard.documents.Limits()` by default.
             collect_errors: Whether to go on after a bad file and return the errors.
+            later: Whether pages are drawn when they are first looked at, so that a question asked
+                of them has the first encoded while the next are drawn; see
+                `leopard.documents.load_pages`.
 
         Raises:
             DocumentError: If a file cannot be read and errors are not collected.
@@ -202,11 +206,11 @@ class Leopard:
         sources = [files] if not isinstance(files, Sequence) or isinstance(files, str) else files
         loaded = LoadedPages([], [], {})
         options = self.load_options(pages=pages, password=password, limits=limits)
-        mode: Any = "collect" if collect_errors else "raise"
+        how: Any = {"on_error": "collect" if collect_errors else "raise", "later": later}
         waiting: list[Any] = []
         for source in [*sources, None]:
             if source is None or isinstance(source, Page):
-                part = load_pages(waiting, options=options, on_error=mode) if waiting else None
+                part = load_pages(waiting, options=options, **how) if waiting else None
                 _extend(loaded, part)
                 waiting = []
                 loaded.pages.extend([] if source is None else [source])
@@ -240,7 +244,8 @@ class Leopard:
         Raises:
             LeopardError: If a file cannot be read, or the pages do not fit the model.
         """
-        session = self.open(files, pages=pages, password=password)
+        loaded = self.load(files, pages=pages, password=password, later=True)
+        session = self.open_pages(loaded.pages)
         return session.ask(question, sampling=sampling, instruction=instruction)
 
     def stream(
@@ -254,7 +259,8 @@ class Leopard:
         instruction: str = "none",
     ) -> AnswerStream:
         """As `ask`, giving text as soon as it is certain; the pieces join to the same text."""
-        session = self.open(files, pages=pages, password=password)
+        loaded = self.load(files, pages=pages, password=password, later=True)
+        session = self.open_pages(loaded.pages)
         return session.stream(question, sampling=sampling, instruction=instruction)
 
     def open(
@@ -298,7 +304,7 @@ class Leopard:
         rows: list[tuple[int, Row, tuple[Page, ...]]] = []
         for index, (files, question) in enumerate(items):
             try:
-                session = self.open(files)
+                session = self.open_pages(self.load(files, later=True).pages)
                 request = session.request(question, sampling=sampling, instruction=instruction)
                 rows.append((index, self.generator.start(request), session.pages))
             except LeopardError as error:

@@ -8,7 +8,7 @@ about 0.4 GiB. Knows nothing of files or prompts.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,8 @@ class Demand:
     """Inputs of the vision encoder."""
     positions: int
     """Prompt and answer, in tokens."""
+    undrawn: tuple[ImageSize, ...] = ()
+    """Those of the pages that are not in memory yet."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -102,7 +104,7 @@ def estimate_memory(
     per_position = 2 * text.num_hidden_layers * text.num_key_value_heads * _head_dim(text)
     return MemoryEstimate(
         weights=weight_bytes,
-        pages=3 * sum(size.width * size.height for size in demand.sizes),
+        pages=page_bytes(demand.sizes),
         # One copy in the cache, one in prompt order.
         visual_tokens=2 * tokens,
         vision=_vision_bytes(config, demand, chunk, value_bytes) if demand.num_crops else 0,
@@ -111,6 +113,11 @@ def estimate_memory(
         chunk=chunk,
         piece=piece,
     )
+
+
+def page_bytes(sizes: Iterable[ImageSize]) -> int:
+    """Bytes of pages as pixels, three bytes each."""
+    return 3 * sum(size.area for size in sizes)
 
 
 def _head_dim(text: Any) -> int:

@@ -259,6 +259,7 @@ class LeopardProcessor(ProcessorMixin):
         upright = [to_rgb(image) for image in images]
         plan = plan or self.plan([ImageSize(image.width, image.height) for image in upright])
         for image, tiled in zip(upright, plan.images, strict=True):
+            image.load()  # a page that is drawn when used is drawn here, in one thread
             yield self._cut([image], replace(plan, images=(tiled,)))
 
     def pixel_values(self, prompts: Sequence[PreparedPrompt]) -> NDArray[np.float32] | None:

@@ -64,7 +64,8 @@ def to_rgb(image: Image) -> Image:
     goes through its embedded colour profile when there is one. Applying it twice changes nothing.
 
     Args:
-        image: Any Pillow image; it is decoded if it was not yet, and never changed.
+        image: Any Pillow image; it is decoded if it was not yet, and never changed. One that says
+            `is_upright_rgb` is believed, and not decoded.
 
     Returns:
         The same object if it was upright and opaque RGB already, otherwise a new image.
@@ -72,6 +73,8 @@ def to_rgb(image: Image) -> Image:
     Raises:
         OSError: If the image is opened lazily and its data is damaged (from Pillow).
     """
+    if getattr(image, "is_upright_rgb", False):
+        return image
     image.load()
     upright = _upright(image)
     if upright.mode == "RGB" and not upright.has_transparency_data:
