@@ -14,7 +14,13 @@ import pytest
 from leopard.curation.randomness import stream
 from leopard.curation.synthesis.asking import Asker
 from leopard.curation.synthesis.chart_painter import ChartPainter
-from leopard.curation.synthesis.charts import ABOVE_BALLS, MULTIPLE, SINGLE
+from leopard.curation.synthesis.charts import (
+    ABOVE_BALLS,
+    MULTIPLE,
+    SINGLE,
+    draw_chart,
+    is_chartable,
+)
 from leopard.curation.synthesis.composer import Composer
 from leopard.curation.synthesis.domains import Amounts, domains, draw_facts
 from leopard.curation.synthesis.facts import Column, FactBase, Field, FieldSpec, Section, Table
@@ -329,3 +335,25 @@ def test_headings_are_no_values_of_the_fields_under_them(domain: str, persons: b
     ]
     assert any(map(is_person, found)) is persons
     assert len(set(found)) > 60
+
+
+def test_columns_of_two_groups_share_no_axis() -> None:
+    table = series_table()
+    assert is_chartable(table)
+    columns = (Column("High", "Temperature"), Column("Wind", "Sky"))
+    assert not is_chartable(replace(table, columns=columns))
+    ages = (Column("Age"), Column("Votes"))
+    assert not is_chartable(replace(table, columns=ages))
+
+
+def test_what_has_no_sum_is_not_stacked() -> None:
+    table = replace(series_table(), columns=(Column("Test 1"), Column("Test 2")))
+    assert is_chartable(table)
+    theme = draw_theme(stream("stacks"), printer().available(TRAIN_FONTS)[:1], 10, 460)
+    kinds = {
+        drawn[0]
+        for turn in range(40)
+        if (drawn := draw_chart(table, theme, Locale(), random.Random(turn), 400))
+    }
+    assert "grouped column" in kinds
+    assert not kinds & {"stacked column", "stacked bar"}

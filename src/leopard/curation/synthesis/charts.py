@@ -15,6 +15,7 @@ from leopard.curation.synthesis.facts import Table
 from leopard.curation.synthesis.figures import Figure, UnfitError, crosses, text_width
 from leopard.curation.synthesis.theme import Theme
 from leopard.curation.synthesis.values import Locale
+from leopard.curation.synthesis.wording import is_additive
 
 ABOVE = (-0.9, -1.4, -1.9, -2.4)
 """Where a value may stand over its point, in ems from it."""
@@ -269,6 +270,8 @@ def draw_figure(
         return None
     kinds = SINGLE if len(table.columns) == 1 else MULTIPLE
     names = [k for k in kinds if table.is_series or k not in SERIES_ONLY]
+    if not all(is_additive(table, column) for column in range(len(table.columns))):
+        names = [name for name in names if not name.startswith("stacked")]
     if len(table.columns) != 2:
         names = [name for name in names if name != "range"]
     for name in rng.sample(names, len(names)):
@@ -297,8 +300,11 @@ def is_chartable(table: Table) -> bool:
 
 
 def _share_an_axis(table: Table) -> bool:
-    """Whether people would draw all columns against one axis: one unit, no column a mere speck."""
-    units = {column.label.partition("(")[2] for column in table.columns}
+    """Whether people would draw all columns against one axis: of one sort, none a mere speck."""
+    units = {
+        (column.label.partition("(")[2], column.group, is_additive(table, c))
+        for c, column in enumerate(table.columns)
+    }
     tops = [
         max(float(row[c].number or 0) for row in table.cells) for c in range(len(table.columns))
     ]

@@ -23,7 +23,7 @@ _NOT_ADDITIVE_WORDS = (
     "age rating score average mean temp price rate year no. number share rank growth margin",
     "efficiency temperature elevation altitude high low min max limit per each stars change",
     "density value test quiz exam final upper lower ref. result position return yield depth",
-    "cost reading math ext. seats stock",
+    "cost reading math ext. seats stock peak power level measured per",
 )
 
 
