@@ -7,6 +7,7 @@ values behind it. Knows nothing of prompts.
 from __future__ import annotations
 
 import weakref
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,10 +17,11 @@ from transformers import DynamicCache
 
 from leopard.errors import GenerationError
 from leopard.inference.growing_cache import Buffer, GrowingLayer, cache_of
-from leopard.inference.onnx.graph import DecoderGraph, DecoderSizes
+from leopard.inference.onnx.graph import DecoderSizes
 
 PIECE = 128
 """Most new positions at once. More take more memory and are not quicker."""
+_WEIGHTS_FOLDER = "session.model_external_initializers_file_folder_path"
 _TYPES = {torch.float32: np.float32, torch.int64: np.int64, torch.int32: np.int32}
 
 
@@ -28,7 +30,7 @@ class OnnxDecoder:
 
     Args:
         graph: The written graph.
-        weights: Its weights; they may be dropped afterwards.
+        folder: Folder of its weights; not needed afterwards.
         sizes: Of the language model.
         threads: Number of threads; those of torch by default.
     """
@@ -39,10 +41,10 @@ class OnnxDecoder:
     most_positions = PIECE
 
     def __init__(
-        self, graph: bytes, weights: DecoderGraph, sizes: DecoderSizes, threads: int | None = None
+        self, graph: bytes, folder: Path, sizes: DecoderSizes, threads: int | None = None
     ) -> None:
         self._sizes = sizes
-        self._session = _session(graph, weights, threads or torch.get_num_threads())
+        self._session = _session(graph, folder, threads or torch.get_num_threads())
         self._binding = self._session.io_binding()
         self._bound: list[weakref.ReferenceType[Buffer]] = []
 
@@ -154,7 +156,7 @@ def _place(name: str, tensor: Tensor) -> tuple[str, str, int, Any, list[int], in
     return name, "cpu", 0, _TYPES[tensor.dtype], list(tensor.shape), tensor.data_ptr()
 
 
-def _session(graph: bytes, weights: DecoderGraph, threads: int) -> Any:
+def _session(graph: bytes, folder: Path, threads: int) -> Any:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -163,6 +165,5 @@ def _session(graph: bytes, weights: DecoderGraph, threads: int) -> Any:
     # Every token has shapes of its own: plans and free memory kept for each would only grow.
     options.enable_mem_pattern = False
     options.enable_cpu_mem_arena = False
-    values = [onnxruntime.OrtValue.ortvalue_from_numpy(one) for one in weights.arrays.values()]
-    options.add_external_initializers(list(weights.arrays), values)
+    options.add_session_config_entry(_WEIGHTS_FOLDER, str(folder))
     return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from leopard.inference.onnx.blocks import BlockWeights
+from leopard.inference.onnx.weights_file import NAME, WeightsFile
 
 FUSED = "com.microsoft"
 """Domain of the operators that only ONNX Runtime has."""
@@ -76,24 +77,21 @@ class DecoderGraph:
 
     Args:
         sizes: Of the language model.
+        weights: Where weights go, beside the graph.
         cosines: Of the angle of each position and pair of values, (positions, head_dim / 2).
         sines: The same.
     """
 
-    def __init__(self, sizes: DecoderSizes, cosines: Array, sines: Array) -> None:
-        self.arrays: dict[str, Array] = {}
-        """Weights by name, to be given to the runtime beside the graph."""
+    def __init__(
+        self, sizes: DecoderSizes, weights: WeightsFile, cosines: Array, sines: Array
+    ) -> None:
         self._sizes = sizes
+        self._weights = weights
         self._nodes: list[Any] = []
         self._initializers: list[Any] = []
         self._rotation = [self._array("cosines", cosines), self._array("sines", sines)]
         self._stream, self._added = "embeds", ""
         self._layers = 0
-
-    @property
-    def num_bytes(self) -> int:
-        """Bytes of all weights."""
-        return sum(array.nbytes for array in self.arrays.values())
 
     def add_layer(self, weights: LayerWeights) -> None:
         """Put a layer behind those there are."""
@@ -241,11 +239,11 @@ class DecoderGraph:
         tensor = TensorProto(name=name, dims=array.shape)
         tensor.data_type = helper.np_dtype_to_tensor_dtype(array.dtype)
         tensor.data_location = TensorProto.EXTERNAL
-        place = {"location": "given beside", "offset": "0", "length": str(array.nbytes)}
+        offset = self._weights.add(name, array)
+        place = {"location": NAME, "offset": str(offset), "length": str(array.nbytes)}
         for key, value in place.items():
             tensor.external_data.add(key=key, value=value)
         self._initializers.append(tensor)
-        self.arrays[name] = array
         return name
 
     def _inputs(self) -> list[Any]:

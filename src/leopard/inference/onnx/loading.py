@@ -1,7 +1,7 @@
 """Takes the language model out of a Leopard model, for ONNX Runtime to compute it.
 
-The weights leave the torch model layer by layer; only while ONNX Runtime takes them over are they
-in memory twice. Embedding table, vision encoder and connector stay with torch.
+The weights leave the torch model layer by layer, into a file that ONNX Runtime maps. Embedding
+table, vision encoder and connector stay with torch.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from leopard.inference.onnx.graph import (
     LayerWeights,
     Linear,
 )
+from leopard.inference.onnx.weights_file import WeightsFile
 
 FAMILIES = ("llama", "mistral", "smollm3")
 """Language models whose layers the graph computes."""
@@ -59,7 +60,8 @@ def take_language_model(model: Any, form: str | None = None) -> OnnxDecoder:
         form: `int8` or `int4` for weights of few bits. With `int4` the language head takes 8 bits.
 
     Raises:
-        ConfigError: If a package is missing or the engine cannot compute this model.
+        ConfigError: If a package is missing, the engine cannot compute this model, or there is no
+            room for a temporary file of its weights.
     """
     _require_packages()
     text = model.config.text_config
@@ -72,18 +74,21 @@ def take_language_model(model: Any, form: str | None = None) -> OnnxDecoder:
         )
     sizes = _sizes(text)
     language = _language_of(model)
-    graph = DecoderGraph(sizes, *_rotation(language.rotary_emb, text.max_position_embeddings))
     bits = None if form is None else BITS[form]
-    for index, layer in enumerate(language.layers):
-        graph.add_layer(_layer_weights(layer, bits))
-        language.layers[index] = nn.Identity()
-    # Each score is one row of the head alone: it takes 8 bits where the layers take 4.
-    head = _linear([model.lm_head], None if bits is None else 8)
-    written = graph.finish(_values(language.norm.weight), head)
-    digest = _digest(written, graph)
-    language.layers = nn.ModuleList([ComputedElsewhere(digest, graph.num_bytes)])
-    model.lm_head = ComputedElsewhere(digest, 0)
-    return OnnxDecoder(written, graph, sizes)
+    with WeightsFile() as weights:
+        rotation = _rotation(language.rotary_emb, text.max_position_embeddings)
+        graph = DecoderGraph(sizes, weights, *rotation)
+        for index, layer in enumerate(language.layers):
+            graph.add_layer(_layer_weights(layer, bits))
+            language.layers[index] = nn.Identity()
+            del layer
+        norm = _values(language.norm.weight)
+        # Each score is one row of the head alone: it takes 8 bits where the layers take 4.
+        written = graph.finish(norm, _linear([model.lm_head], None if bits is None else 8))
+        digest = hashlib.sha256(written + weights.finish()).digest()
+        language.layers = nn.ModuleList([ComputedElsewhere(digest, weights.num_bytes)])
+        model.lm_head = ComputedElsewhere(digest, 0)
+        return OnnxDecoder(written, weights.folder, sizes)
 
 
 def _require_packages() -> None:
@@ -181,12 +186,3 @@ def _linear(layers: list[Any], bits: int | None) -> Linear:
 def _values(tensor: Tensor) -> Array:
     values: Array = tensor.detach().contiguous().numpy()
     return values
-
-
-def _digest(written: bytes, graph: DecoderGraph) -> bytes:
-    """Of what is computed and with which weights."""
-    digest = hashlib.sha256(written)
-    for name, array in graph.arrays.items():
-        digest.update(name.encode())
-        digest.update(array.data)
-    return digest.digest()
