@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from leopard.cli.main import build_app
+from tests.bounded import apart
 from tests.conftest import draw_page
 from tests.serving.live import live, wait_until
 
@@ -112,12 +113,49 @@ def test_failures_are_counted_and_give_two(questions, tmp_path):
     assert len(set(ids(out))) == 60
 
 
+def ask_apart(*args):
+    result = ask(*args)
+    assert result.exit_code == 0, result.output
+    assert "60 answered, 0 failed, 0 answered before" in result.stderr
+
+
+@pytest.mark.parametrize("executor", ["local", "ray"])
+def test_workers_share_the_questions(executor, questions, tmp_path, monkeypatch):
+    if executor == "ray":
+        pytest.importorskip("ray")
+    # Workers stand elsewhere: paths are those of the command.
+    monkeypatch.chdir(questions.parent)
+    common = ("--batch", questions.name, "--model", "fake", "-q")
+    assert ask(*common, "--out", "alone.jsonl").exit_code == 0
+    shared = ("--out", "shared.jsonl", "--executor", executor, "--workers", "2")
+    apart(300, ask_apart, *common[:-1], *shared)
+
+    def answers(name):
+        lines = (questions.parent / name).read_text().splitlines()
+        return sorted(lines, key=lambda line: json.loads(line)["id"])
+
+    found, alone = (
+        list(map(json.loads, answers(name))) for name in ("shared.jsonl", "alone.jsonl")
+    )
+    for one in (*found, *alone):
+        for page in one["pages"]:
+            page["source"] = page["source"].rpartition("/")[2]
+    assert found == alone
+    again = ask(*common[:-1], *shared[:2], "--workers", "3")
+    assert "0 answered, 0 failed, 60 answered before" in again.stderr
+    assert not (questions.parent / "shared.jsonl.parts").exists()
+
+
 @pytest.mark.parametrize(
     ("args", "message"),
     [
         (("--batch", "gone.jsonl", "--out", "a.jsonl"), "no such file"),
         (("--batch", __file__), "give --out"),
         (("--batch", __file__, "--out", "a", "--part", "x"), "such as 2/8"),
+        (("--batch", __file__, "--out", "a", "--part", "3/2"), "part 3 of 2"),
+        (("--batch", __file__, "--out", "a", "--workers", 2, "--part", "3/2"), "part 3 of 2"),
+        (("--batch", __file__, "--out", "a", "--executor", "slurm"), "use one of local, ray"),
+        (("a.pdf", "What?", "--workers", 2), "--workers goes with --batch only"),
         (("--batch", __file__, "--out", "a", "--server", "http://x/v1"), "give --model"),
         (("a.pdf", "What?", "--batch", __file__, "--out", "a"), "files and questions stand in"),
         (("--batch", __file__, "--out", "a", "--engine", "none"), "use torch, onnx, vllm"),

@@ -27,7 +27,7 @@ def test_batches_of_the_page_answer_every_question_once(tmp_path, monkeypatch):
     Path("questions.jsonl").write_text(questions)
     shutil.copy(ROOT / "examples" / "broadcast-invoice.pdf", tmp_path)
     lines = [line for block in blocks("sh") for line in block.splitlines() if "--batch" in line]
-    assert len(lines) == 3
+    assert len(lines) == 4
     for line in lines:
         result = CliRunner().invoke(build_app(), [*shlex.split(line)[1:], "--model", "fake"])
         assert result.exit_code == 0, result.output
@@ -50,7 +50,8 @@ def test_options_of_the_page_exist_and_the_recipe_is_yaml():
         name, *words = shlex.split(line)
         for option in (word for word in words if word.startswith("--")):
             assert option in helps[name], (name, option)
-    for option in ("--engine", "--server", "--part", "--batch-size"):
+    ways = ("--engine", "--server", "--part", "--batch-size", "--workers", "--executor", "--gpus")
+    for option in (*ways, "--address"):
         assert option in helps["ask"]
     assert "vllm" in ENGINES
     (recipe,) = map(yaml.safe_load, blocks("yaml"))

@@ -3,26 +3,45 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 from leopard.cli._served import ModelChoice, served_model
+from leopard.cli._workers import executor_of
 from leopard.errors import ConfigError, LeopardError
 from leopard.schema.generation import GenerationRequest, Progress
 
 if TYPE_CHECKING:
     from leopard.documents import Limits, LoadOptions
-    from leopard.inference.questions import Answerer, BatchCounts, Question
+    from leopard.inference.question_parts import Part
+    from leopard.inference.questions import Answerer, BatchCounts, BatchSettings, Question
     from leopard.schema.generation import Generator, SamplingOptions
     from leopard.schema.pages import Page
 
 FAILED = 2
 KEY_VARIABLE = "OPENAI_API_KEY"
+
+
+@dataclass(frozen=True, slots=True)
+class WorkersChoice:
+    """What the command line says of who answers."""
+
+    executor: str = "local"
+    workers: int = 1
+    address: str | None = None
+    gpus: float = 0
+
+    @property
+    def is_one(self) -> bool:
+        """Whether this process answers all by itself."""
+        return self.executor == "local" and self.workers == 1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,6 +52,7 @@ class BatchChoice:
     answers: Path | None
     part: str
     """Such as `2/8`: the second of eight parts."""
+    workers: WorkersChoice
     server: str | None
     """Address of an OpenAI-compatible server, up to and with `/v1`."""
     model: ModelChoice
@@ -49,7 +69,7 @@ def ask_batch(choice: BatchChoice) -> None:
     Raises:
         LeopardError: If a file or a setting cannot be used, or the server has gone.
     """
-    from leopard.inference.questions import BatchSettings, answer_questions
+    from leopard.inference.questions import BatchSettings
 
     if choice.answers is None:
         raise ConfigError("--batch needs a file for the answers: give --out answers.jsonl")
@@ -59,14 +79,8 @@ def ask_batch(choice: BatchChoice) -> None:
     settings = BatchSettings(
         sampling=choice.sampling, instruction=choice.instruction, part=part, parts=parts
     )
-    answerer = _remote(choice) if choice.server else _local(choice)
-
-    def watch(counts: BatchCounts) -> None:
-        number = counts.answered + counts.failed
-        if not choice.quiet and number % 100 == 0:
-            typer.echo(f"{number} asked", err=True)
-
-    counts = answer_questions(choice.questions, choice.answers, answerer, settings, watch=watch)
+    run = _alone if choice.workers.is_one else _together
+    counts = run(choice, choice.answers, settings)
     if not choice.quiet:
         typer.echo(
             f"{counts.answered} answered, {counts.failed} failed, {counts.done_before} answered "
@@ -75,6 +89,55 @@ def ask_batch(choice: BatchChoice) -> None:
         )
     if counts.failed:
         raise typer.Exit(FAILED)
+
+
+def _alone(choice: BatchChoice, answers: Path, settings: BatchSettings) -> BatchCounts:
+    from leopard.inference.question_parts import Part
+
+    def watch(counts: BatchCounts) -> None:
+        number = counts.answered + counts.failed
+        if not choice.quiet and number % 100 == 0:
+            typer.echo(f"{number} asked", err=True)
+
+    part = Part(part=settings.part, parts=settings.parts, answers=answers)
+    return _answer_part(choice, settings, part, watch)
+
+
+def _together(choice: BatchChoice, answers: Path, settings: BatchSettings) -> BatchCounts:
+    """As `_alone`, by several workers."""
+    from leopard.cli.curate_parts import progress
+    from leopard.inference.question_parts import answer_in_parts
+
+    how = choice.workers
+    executor = executor_of(how.executor, how.workers, how.address, how.gpus)
+    # A worker may stand in another folder.
+    work = partial(_answer_part, replace(choice, questions=choice.questions.resolve()), settings)
+    quiet = nullcontext(lambda _: None)
+    with quiet if choice.quiet else progress("workers", how.workers) as advance:
+        return answer_in_parts(
+            answers.resolve(),
+            work,
+            executor,
+            share=(settings.part, settings.parts),
+            workers=how.workers,
+            watch=lambda: advance(1),
+        )
+
+
+def _answer_part(
+    choice: BatchChoice,
+    settings: BatchSettings,
+    part: Part,
+    watch: Callable[[BatchCounts], None] | None = None,
+) -> BatchCounts:
+    """Load the model, or find the server, and answer a part of the questions."""
+    from leopard.inference.questions import answer_questions
+
+    answerer = _remote(choice) if choice.server else _local(choice)
+    settings = replace(settings, part=part.part, parts=part.parts)
+    return answer_questions(
+        choice.questions, part.answers, answerer, settings, known=part.known, watch=watch
+    )
 
 
 def _part(text: str) -> tuple[int, int]:

@@ -46,6 +46,11 @@ Server = Annotated[
     typer.Option(help="Ask this OpenAI-compatible server, such as http://host:8000/v1."),
 ]
 BatchSize = Annotated[int, typer.Option(min=1, help="Most questions asked at once.")]
+Workers = Annotated[
+    int, typer.Option(min=1, help="Workers that share the work, each with its own model.")
+]
+Address = Annotated[str | None, typer.Option(help="With --executor ray: address of the cluster.")]
+Gpus = Annotated[float, typer.Option(min=0, help="With --executor ray: GPUs of each worker.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Results and errors only.")]
 MaxPages = Annotated[

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from leopard.cli import _options as options
-from leopard.cli._ask_batch import BatchChoice, ask_batch
+from leopard.cli._ask_batch import BatchChoice, WorkersChoice, ask_batch
 from leopard.cli._reading import look_at, looking, make_console, read_pages, waiting
 from leopard.cli._served import ModelChoice
 from leopard.errors import ConfigError
@@ -78,6 +78,12 @@ def ask(
     batch_size: Annotated[
         int, typer.Option(min=1, help="With --batch: most questions asked at once.")
     ] = 8,
+    executor: Annotated[
+        str, typer.Option(help="With --batch: who answers, local (processes) or ray.")
+    ] = "local",
+    workers: options.Workers = 1,
+    address: options.Address = None,
+    gpus: options.Gpus = 0,
     max_pages: options.MaxPages = None,
     max_megapixels: options.MaxMegapixels = None,
     max_megabytes: options.MaxMegabytes = None,
@@ -102,6 +108,7 @@ def ask(
                 questions=batch,
                 answers=out,
                 part=part,
+                workers=WorkersChoice(executor, workers, address, gpus),
                 server=server,
                 model=ModelChoice(
                     model=model,
@@ -118,7 +125,16 @@ def ask(
             )
         )
         return
-    _refuse_without_batch(out=out, part=part != "1/1", engine=engine == "vllm", server=server)
+    _refuse_without_batch(
+        out=out,
+        part=part != "1/1",
+        engine=engine == "vllm",
+        server=server,
+        executor=executor != "local",
+        workers=workers > 1,
+        address=address,
+        gpus=gpus,
+    )
     files, question = _split(words or [])
     console = make_console(quiet)
     with waiting(console, "Loading the model"):

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from leopard.cli import _options as options
+from leopard.cli._workers import NAMES, executor_of
 from leopard.cli.evaluate_parts import BASELINES, Choice, make_subject
 from leopard.cli.evaluate_suite import suite
 from leopard.errors import ConfigError
@@ -85,15 +86,9 @@ def run(
     executor: Annotated[
         str, typer.Option(help="Who asks: local (processes), ray, or rank (a job array).")
     ] = "local",
-    workers: Annotated[
-        int, typer.Option(min=1, help="Workers that share the samples, each with its own model.")
-    ] = 1,
-    address: Annotated[
-        str | None, typer.Option(help="With --executor ray: address of the cluster.")
-    ] = None,
-    gpus: Annotated[
-        float, typer.Option(min=0, help="With --executor ray: GPUs of each worker.")
-    ] = 0,
+    workers: options.Workers = 1,
+    address: options.Address = None,
+    gpus: options.Gpus = 0,
     cache: Annotated[Path | None, typer.Option(help="Folder of answers to use again.")] = None,
     quiet: options.Quiet = False,
 ) -> None:
@@ -136,7 +131,7 @@ def run(
         counts = _run(task, data, out, choice, settings, cache, quiet)
     else:
         work = partial(_run_quietly, task, data.resolve(), out.resolve(), choice, cache=cache)
-        runner = _executor(executor, workers, address, gpus)
+        runner = executor_of(executor, workers, address, gpus, (*NAMES, "rank"))
         counts = _run_shared(work, runner, settings, workers, quiet)
     typer.echo(
         f"{counts.asked} samples asked, {counts.done_before} done before, {counts.failed} failed, "
@@ -185,20 +180,6 @@ def _run_quietly(
     cache: Path | None,
 ) -> RunCounts:
     return _run(name, data, out, choice, settings, cache, True)
-
-
-def _executor(
-    name: str, workers: int, address: str | None, gpus: float
-) -> LocalExecutor | RayExecutor:
-    if name == "ray":
-        from leopard.executors.ray import RayExecutor
-
-        return RayExecutor(address, workers, gpus_per_unit=gpus)
-    if name in ("local", "rank"):
-        from leopard.executors.local import LocalExecutor
-
-        return LocalExecutor(workers)
-    raise ConfigError(f"executor {name!r} is unknown; use one of local, ray, rank")
 
 
 def _run_shared(

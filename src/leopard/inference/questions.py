@@ -16,7 +16,7 @@ from typing import Any
 from leopard.errors import ConfigError, DataError, GenerationError, LeopardError
 from leopard.inference.leopard import question_about
 from leopard.schema.generation import GenerationRequest, Progress, RunningBatch, SamplingOptions
-from leopard.schema.line_log import LineLog
+from leopard.schema.line_log import LineLog, read_lines
 from leopard.schema.pages import Page
 
 _FIELDS = {"id", "files", "question", "pages", "max_new_tokens"}
@@ -150,6 +150,7 @@ def answer_questions(
     answerer: Answerer,
     settings: BatchSettings,
     *,
+    known: Path | None = None,
     watch: Callable[[BatchCounts], None] | None = None,
 ) -> BatchCounts:
     """Answer all questions of a file that have no line among the answers yet.
@@ -162,6 +163,7 @@ def answer_questions(
         answers: File to write, or to go on with.
         answerer: What answers.
         settings: How.
+        known: Another file of answers, which is only read: its questions are not asked again.
         watch: Called after every line.
 
     Raises:
@@ -171,6 +173,8 @@ def answer_questions(
     """
     with LineLog(answers) as log:
         run = _Run(log, answerer, settings, watch)
+        for path in (answers, known) if known is not None else (answers,):
+            run.check_answers(path)
         run.check(read_questions(questions))
         run.answer(read_questions(questions))
         return run.counts
@@ -194,16 +198,19 @@ class _Run:
         self._done: dict[str, str] = {}
         self._asked: dict[str, tuple[Question, Sequence[Page]]] = {}
 
-    def check(self, questions: Iterator[Question]) -> None:
-        """Read both files once before anything is asked."""
+    def check_answers(self, path: Path) -> None:
+        """Read a file of answers before anything is asked."""
         how = f"{self._answerer.name}:{self._settings.fingerprint}"
-        for record in self._log.records():
+        for record in read_lines(path):
             if record.get("run") != how:
                 raise DataError(
-                    f"{self._log.path}: holds answers of another model or other settings "
+                    f"{path}: holds answers of another model or other settings "
                     f"({record.get('run')}, now {how}); choose another --out"
                 )
             self._done[str(record.get("id"))] = str(record.get("asked"))
+
+    def check(self, questions: Iterator[Question]) -> None:
+        """Read the questions once before anything is asked."""
         for index, question in enumerate(questions):
             known = self._done.get(question.id)
             if known is not None and known != question.fingerprint:
