@@ -2,7 +2,8 @@
 
 The plain pipeline is the stock image processor, the same weights, and `generate` with eager
 attention. Seconds are CPU seconds to the first token, one thread. Then the cost per page from 1 to
-50 pages, and memory against its prediction, each in a process of its own.
+50 pages, and memory against its prediction, each in a process of its own. The part `drawing` has
+the wall-clock seconds from a PDF file to visual tokens, its pages drawn before or meanwhile.
 Run: python benchmarks/bench_runtime.py [--model leopard-nano|medium] [--pages N] [--part P]
     [--engine torch|onnx]
 """
@@ -14,6 +15,9 @@ import json
 import resource
 import subprocess
 import sys
+import tempfile
+import time
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -21,6 +25,7 @@ from models import cpu_seconds, draw_pages, make_generator, question
 from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
 
 from leopard.inference.engine import LocalGenerator
+from leopard.inference.leopard import Leopard
 from leopard.inference.memory import PIECES, estimate_memory, weight_bytes_of
 from leopard.inference.row import VisualMemo
 
@@ -131,6 +136,41 @@ def memory(name: str, count: int, engine: str) -> None:
     )
 
 
+def drawing(name: str, count: int) -> None:
+    """Wall-clock time to visual tokens of a PDF file: drawn first, and drawn while encoding."""
+    leopard = Leopard(make_generator(name))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "pages.pdf"
+        path.write_bytes(write_pdf(count))
+        seconds: dict[bool, list[float]] = {False: [], True: []}
+        drawn = []
+        for later in (True, False, True, False, True, False):
+            leopard.generator.vision_cache.clear()
+            begin = time.perf_counter()
+            session = leopard.open_pages(leopard.load(path, later=later).pages)
+            drawn.append(time.perf_counter() - begin)
+            leopard.generator.start(session.request("What is the total?"))
+            seconds[later].append(time.perf_counter() - begin)
+    before, meanwhile = min(seconds[False]), min(seconds[True])
+    report(
+        case=f"{name}, PDF of {count} pages to visual tokens",
+        threads=torch.get_num_threads(),
+        drawing_s=min(drawn[1::2]),
+        drawn_before_s=before,
+        drawn_meanwhile_s=meanwhile,
+        before_over_meanwhile=before / meanwhile,
+    )
+
+
+def write_pdf(count: int) -> bytes:
+    """A PDF file of dense pages of text, as reports are."""
+    import typst
+
+    line = "#for n in range(55) [The item #(page * 97 + n * 31) of list #n costs #(n * page + 7). ]"
+    source = f"#for page in range({count}) [#pagebreak(weak: true) #set text(9pt)\n{line * 3}]"
+    return bytes(typst.compile(source.encode()))
+
+
 def report(**values: object) -> None:
     """One line of JSON."""
     rounded = {
@@ -148,13 +188,16 @@ def main() -> None:
     parser.add_argument("--max-crops", type=int, help="Fewer crops than 50: quicker to measure.")
     parser.add_argument("--engine", choices=("torch", "onnx"), default="torch")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--part", choices=("all", "questions", "per-page", "memory"), default="all")
+    parts = ("all", "questions", "per-page", "drawing", "memory")
+    parser.add_argument("--part", choices=parts, default="all")
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     if given.part in ("all", "questions"):
         questions(given.model, given.pages, given.max_crops, given.engine)
     if given.part in ("all", "per-page"):
         per_page(given.model)
+    if given.part in ("all", "drawing"):
+        drawing(given.model, given.pages)
     if given.part == "memory":
         memory(given.model, given.pages, given.engine)
     if given.part == "all":
