@@ -1,7 +1,7 @@
-"""Muon in single precision: momentum whose update is made orthogonal.
+"""Muon for CPUs: momentum whose update is made orthogonal.
 
 The optimiser of torch of the same name works in bfloat16, which CPUs without it run up to a hundred
-times slower than float32; this one keeps the parameters' precision and takes convolution kernels
+times slower than float32; this one does so only where that is fast, and takes convolution kernels
 too.
 """
 
@@ -12,6 +12,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
+
+from leopard.inference.loading import has_fast_bfloat16
 
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 """Quintic Newton-Schulz iteration that drives singular values towards 1 (Jordan et al. 2024)."""
@@ -78,7 +80,10 @@ def orthogonalised(matrix: Tensor, iterations: int) -> Tensor:
     is_tall = matrix.shape[0] > matrix.shape[1]
     x: Tensor = matrix.T if is_tall else matrix
     x = x / (x.norm() + 1e-7)
+    if has_fast_bfloat16():
+        x = x.bfloat16()
     for _ in range(iterations):
         gram = x @ x.T
         x = a * x + (b * gram + c * (gram @ gram)) @ x
+    x = x.to(matrix.dtype)
     return x.T if is_tall else x

@@ -47,8 +47,16 @@ def test_a_line_stays_whole_whatever_the_ink_of_its_letters() -> None:
     glyphs = line("dgo", 2, 27.5)
     low = Glyph("g", Box(8, 25, 14, 36), 27.5, False)  # ink below the cell's edge
     slots, _ = cell_slots([glyphs[0], low, glyphs[2]], 2, 1)
-    assert slots[0, 0, :3].tolist() == classes("dgo")
+    assert slots[0, 0, PLACES_PER_LINE : PLACES_PER_LINE + 3].tolist() == classes("dgo")
     assert not slots[1].any()
+
+
+def test_a_line_has_one_number_whatever_stands_above_it_in_some_cells() -> None:
+    glyphs = line("ab", 2, 20) + line("xy", 30, 6) + line("cd", 30, 20)
+    slots, _ = cell_slots(glyphs, 1, 2)
+    assert not slots[0, 0, :PLACES_PER_LINE].any()
+    assert slots[0, 0, PLACES_PER_LINE : PLACES_PER_LINE + 2].tolist() == classes("ab")
+    assert slots[0, 1, PLACES_PER_LINE : PLACES_PER_LINE + 2].tolist() == classes("cd")
 
 
 def test_the_blank_before_a_word_takes_a_slot_of_its_own() -> None:

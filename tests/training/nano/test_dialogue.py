@@ -74,6 +74,17 @@ def test_a_conversation_is_what_the_processor_writes(teacher: Teacher) -> None:
     assert answers == [bool(flag) for flag in encoded.answer_mask]
 
 
+def test_positions_that_say_an_answer_know_its_place_and_its_label(teacher: Teacher) -> None:
+    studied = page("Total due: 12.50", questions=(("What is the total due?", "12.50", "lookup"),))
+    exercise = teacher.conversation([studied], teacher.questions([studied]), question_weight=0.1)
+    said = [chr(exercise.input_ids[look.position + 1]) for look in exercise.looks]
+    assert "".join(said) == "12.50"
+    look = exercise.looks[0]
+    assert studied.tokens[look.token - exercise.image_starts[0], look.slot] == character_class("1")
+    assert "".join(chr(exercise.input_ids[n]) for n in look.beside) == " due"
+    assert look.above == ()
+
+
 def test_answers_that_stand_twice_are_asked_without_pointers(teacher: Teacher) -> None:
     studied = page("Sent: 7 May", "Paid: 7 May", questions=(("Which day?", "7 May", "lookup"),))
     (turn,) = teacher.questions([studied])

@@ -49,17 +49,23 @@ def test_an_answer_that_stands_twice_is_told_by_the_label_before_it() -> None:
     assert find_answer(printed, "7 May", []) is None
 
 
-def test_questions_lead_from_the_label_to_the_value() -> None:
+def test_questions_lead_to_their_labels_and_these_to_the_value() -> None:
     printed = lines("Sent: 7 May", "Paid: 9 June")
-    question = "When paid?"
     value = find_answer(printed, "9 June", ["paid"])
-    goals = question_goals(question, [(5, 9)], printed, value)
-    assert len(goals) == len(question) + 1
+    about = question_goals("When paid?", [(5, 9)], printed, value)
     # Three letters must be seen before the fourth can be found.
-    assert goals[5:8] == [NOWHERE] * 3
-    assert goals[8] == (*printed[1].pointers[3], FIRST)
-    first_token = printed[1].pointers[6][0]
-    assert all(goal[0] == first_token and goal[2] == SECOND for goal in goals[9:])
+    assert about.goals[:8] == (NOWHERE,) * 8
+    assert about.goals[8] == (*printed[1].pointers[3], FIRST)
+    assert (about.beside, about.above) == ((6, 7, 8), ())
+
+
+def test_labels_above_a_value_are_told_from_those_of_its_row() -> None:
+    printed = lines("City    Price", "Oslo    12.50")
+    value = find_answer(printed, "12.50", ["oslo"])
+    question = "Price of Oslo?"
+    about = question_goals(question, [(0, 5), (9, 13)], printed, value)
+    assert "".join(question[n] for n in about.above) == "rice"
+    assert "".join(question[n] for n in about.beside) == "slo"
 
 
 def test_answers_begin_by_the_label_and_go_on_by_their_letters() -> None:

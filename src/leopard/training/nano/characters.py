@@ -1,9 +1,9 @@
 """Which characters stand in which visual token: the targets of reading lessons.
 
 A visual token of the small model covers a cell of 28x28 pixels, about four characters on one or two
-lines. Its slots say which: two lines of seven places, in reading order, a blank before a word being
-a character of its own; then the last three characters of each line once more, last one first, so
-that the cell to the right can know what comes before it. A character belongs to the cell of its own
+lines. Its slots say which: an upper and a lower line of seven places, a blank before a word being a
+character of its own; then the last three characters of each line once more, last one first, so that
+the cell to the right can know what comes before it. A character belongs to the cell of its own
 middle across and of its *line's* middle down; taken by its own ink, `g` and `d` of one line would
 fall into different cells.
 
@@ -144,7 +144,7 @@ def cell_slots(
     slots = np.zeros((rows, cols, SLOTS), np.int16)
     places: list[Place | None] = [None] * len(glyphs)
     for (row, col), members in cells.items():
-        for number, line in enumerate(_lines(members)[:LINES_PER_CELL]):
+        for number, line in _numbered(_lines(members), glyphs, row * CELL):
             slot = number * PLACES_PER_LINE
             for index in line:
                 is_spaced = glyphs[index].after_blank
@@ -166,6 +166,19 @@ def _name_last(cell: NDArray[np.int16], line: int, end: int) -> None:
     first = line * PLACES_PER_LINE
     for back in range(min(LAST_PER_LINE, end - first)):
         cell[PLACES + line * LAST_PER_LINE + back] = cell[end - 1 - back]
+
+
+def _numbered(
+    lines: list[list[int]], glyphs: Sequence[Glyph], top: float
+) -> list[tuple[int, list[int]]]:
+    """Lines of a cell with their numbers: a line alone has that of the half it stands in.
+
+    So a line has one number across a row of cells, whatever stands above or below it in some.
+    """
+    if len(lines) == 1:
+        is_lower = glyphs[lines[0][0]].line_middle - top >= CELL / LINES_PER_CELL
+        return [(int(is_lower), lines[0])]
+    return list(enumerate(lines[:LINES_PER_CELL]))
 
 
 def _lines(members: list[tuple[float, float, int]]) -> list[list[int]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,12 +17,15 @@ import numpy as np
 from leopard.processor.prompt import PromptBuilder
 from leopard.schema.messages import ImagePart, Message, Part, TextPart
 from leopard.schema.samples import NOT_ANSWERABLE
+from leopard.training.nano.characters import character_class
 from leopard.training.nano.lessons import PrintedLine
+from leopard.training.nano.pointers import Look
 from leopard.training.nano.whereabouts import (
     NOWHERE,
     SMALL_WORDS,
     Goal,
     Printed,
+    QuestionGoals,
     answer_goals,
     copied_goals,
     find_answer,
@@ -43,6 +46,8 @@ READ_ON = (
 UNKNOWN = (-1, -1)
 PRINTED = frozenset({"lookup", "cell"})
 """Families of questions whose answers are printed."""
+MOST_LOOKS = 8
+"""Characters of an answer whose positions are shown where it begins."""
 LONGEST_ANSWER = 40
 """Characters of a passage read on."""
 
@@ -69,13 +74,14 @@ class Turn:
     goals: tuple[Goal, ...]
     """Where each character of the answer is printed, on `image`."""
     image: int
-    question_goals: tuple[Goal, ...] = ()
-    """The same for the question and for what follows it, one more than it has characters."""
+    about: QuestionGoals | None = None
+    """What the question's characters lead to."""
 
     @property
-    def is_placed(self) -> bool:
-        """Whether it is known where the answer is printed."""
-        return any(parts for _, _, parts in self.goals)
+    def is_led_to(self) -> bool:
+        """Whether labels in the question lead to the answer, all printed in known places."""
+        is_placed = any(parts for _, _, parts in self.goals)
+        return is_placed and self.about is not None and bool(self.about.beside or self.about.above)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +95,8 @@ class Exercise:
     """(position in the sequence, slot, parts): where each token's character is printed."""
     image_starts: list[int]
     """Position of the first placeholder of each image."""
+    looks: list[Look] = field(default_factory=list)
+    """Positions that should know where an answer begins: those that say its characters."""
 
 
 class Teacher:
@@ -138,15 +146,13 @@ class Teacher:
         for number, turn in enumerate(turns):
             if number:
                 self._extend(exercise, self._special_turn("user"), 0.0)
-            goals = turn.question_goals or (NOWHERE,) * (len(turn.question) + 1)
+            about = turn.about or QuestionGoals((NOWHERE,) * len(turn.question))
             weights = [question_weight] * len(turn.question)
-            self._write(exercise, turn.question, goals[:-1], turn.image, weights)
-            after = self._moved(goals[-1], exercise.image_starts[turn.image])
-            self._extend(
-                exercise, self._turn_end() + self._special_turn("assistant"), 0.0, goal=after
-            )
+            letters = self._write(exercise, turn.question, about.goals, turn.image, weights)
+            self._extend(exercise, self._turn_end() + self._special_turn("assistant"), 0.0)
             ones = [1.0] * len(turn.answer)
-            self._write(exercise, turn.answer, turn.goals, turn.image, ones)
+            said = self._write(exercise, turn.answer, turn.goals, turn.image, ones)
+            exercise.looks.extend(self._looks(turn, about, letters, said, exercise))
             self._extend(exercise, self._turn_end(), 1.0)
         return exercise
 
@@ -166,9 +172,9 @@ class Teacher:
                 question = self.rng.choice(READ_ON).format(start=quote)
                 at = question.index(quote)
                 value = Printed(page.lines.index(line), begin, end)
-                goals = question_goals(question, [(at, at + len(quote))], page.lines, value)
+                about = question_goals(question, [(at, at + len(quote))], page.lines, value)
                 answer = tuple(answer_goals(line.pointers[begin:end]))
-                return Turn(question, line.text[begin:end], answer, number, tuple(goals))
+                return Turn(question, line.text[begin:end], answer, number, about)
         return None
 
     def questions(
@@ -178,14 +184,16 @@ class Teacher:
 
         Args:
             pages: Pages to ask about.
-            is_printed_only: Whether all others are left out, such as those that compute, and those
-                whose answer is printed in several places.
+            is_printed_only: Whether only questions are kept that a label and its value answer, each
+                printed in a known place.
         """
         answers: dict[str, set[str]] = {}
         turns: list[Turn] = []
         for number, page in enumerate(pages):
             for question, answer, family in page.questions:
                 answers.setdefault(question.lower(), set()).add(answer)
+                if is_printed_only and family not in PRINTED:
+                    continue
                 turn = _printed_turn(page.lines, question, answer, number)
                 if turn is None and family not in PRINTED:
                     turn = Turn(question, answer, (NOWHERE,) * len(answer), number)
@@ -193,7 +201,7 @@ class Teacher:
                     turns.append(turn)
         kept = [turn for turn in turns if len(answers[turn.question.lower()]) == 1]
         if is_printed_only:
-            kept = [turn for turn in kept if turn.is_placed]
+            kept = [turn for turn in kept if turn.is_led_to]
         self.rng.shuffle(kept)
         return kept
 
@@ -242,12 +250,28 @@ class Teacher:
     def _turn_end(self) -> list[int]:
         return [self.builder.tokens.id(self.builder.tokens.names.turn_end)]
 
-    def _extend(
-        self, exercise: Exercise, ids: list[int], weight: float, *, goal: Goal = NOWHERE
-    ) -> None:
+    @staticmethod
+    def _looks(
+        turn: Turn,
+        about: QuestionGoals,
+        letters: Sequence[int],
+        said: Sequence[int],
+        exercise: Exercise,
+    ) -> list[Look]:
+        """Where the answer begins, for the positions that say it; none if that is not known."""
+        if not turn.goals or not turn.goals[0][2]:
+            return []
+        token, slot, _ = turn.goals[0]
+        beside, above = (tuple(letters[n] for n in group) for group in (about.beside, about.above))
+        at = exercise.image_starts[turn.image] + token
+        first = character_class(turn.answer[0])
+        return [Look(n - 1, at, slot, beside, above, first) for n in said[:MOST_LOOKS]]
+
+    @staticmethod
+    def _extend(exercise: Exercise, ids: list[int], weight: float) -> None:
         exercise.input_ids.extend(ids)
         exercise.weights.extend([weight] * len(ids))
-        exercise.targets.extend([goal] * len(ids))
+        exercise.targets.extend([NOWHERE] * len(ids))
 
     @staticmethod
     def _moved(goal: Goal, start: int) -> Goal:
@@ -262,18 +286,26 @@ class Teacher:
         goals: Sequence[Goal],
         image: int,
         weights: Sequence[float],
-    ) -> None:
-        """Add text character by character; one of several bytes points with its first."""
-        start = exercise.image_starts[image]
+    ) -> list[int]:
+        """Add text character by character; one of several bytes points with its first.
+
+        Returns:
+            The position of each character.
+        """
+        start, at = exercise.image_starts[image], len(exercise.input_ids)
+        positions: list[int] = []
         ids = self.builder.tokens.encode_text(text)
         is_plain = len(ids) == len(text)
         for char, goal, weight in zip(text, goals, weights, strict=True):
             many = 1 if is_plain else len(self.builder.tokens.encode_text(char))
+            positions.append(at)
+            at += many
             exercise.weights.extend([weight] * many)
             exercise.targets.extend([self._moved(goal, start)] + [NOWHERE] * (many - 1))
         if not is_plain:
             ids = [i for char in text for i in self.builder.tokens.encode_text(char)]
         exercise.input_ids.extend(ids)
+        return positions
 
 
 def _word_starts(text: str) -> list[int]:
@@ -299,6 +331,6 @@ def _printed_turn(
     value = find_answer(lines, answer, labels)
     if value is None:
         return Turn(question, answer, (NOWHERE,) * len(answer), image)
-    goals = question_goals(question, spans, lines, value)
+    about = question_goals(question, spans, lines, value)
     pointers = lines[value.line].pointers[value.start : value.end]
-    return Turn(question, answer, tuple(answer_goals(pointers)), image, tuple(goals))
+    return Turn(question, answer, tuple(answer_goals(pointers)), image, about)

@@ -24,13 +24,13 @@ from leopard.schema.geometry import ImageSize
 from leopard.training.nano.characters import NUM_CLASSES, image_slots
 from leopard.training.nano.dialogue import Exercise, StudiedPage, Teacher, Turn
 from leopard.training.nano.lessons import Lesson, printed_lines
-from leopard.training.nano.pointers import FIRST, SECOND, SPELL, PointerTeacher
+from leopard.training.nano.pointers import FIRST, SECOND, SPELL, Look, PointerTeacher
 from leopard.training.nano.reader_stage import GEOMETRY, MAX_TILES, POLICY
 from leopard.training.nano.workers import LessonStream
 
 NEW_PAGES = 2
 """Pages taken in for each draw: making more would take time from learning."""
-WEIGHTS = {"found": 0.5, "meant": 1.0, "spelled": 1.0}
+WEIGHTS = {"found": 0.5, "gathered": 1.0, "meant": 1.0, "spelled": 1.0}
 """How much the parts of supervised attention count against one another."""
 MOST_POSITIONS = 5000
 """Padded positions of one forward pass: bounds memory."""
@@ -52,8 +52,6 @@ class LanguageSettings:
     """Share of turns that ask a question; the rest read on."""
     unanswerable: float = 0.0
     """Share of turns that ask for what is not there."""
-    is_printed_only: bool = False
-    """Whether only questions are asked whose answer is printed in a known place."""
     question_weight: float = 0.1
     """How much the words of questions count as targets."""
     pointer_weight: float = 0.5
@@ -192,29 +190,34 @@ class LanguageLessons(nn.Module):
 
         Returns:
             `loss` over weighted tokens; `right`, the share of fully weighted tokens predicted;
-            `begun`, the share of answers begun right; and `found`, `meant` and `spelled`, the
-            shares of pointed characters that the three parts of attention found.
+            `begun`, the share of answers begun right; `found`, `meant` and `spelled`, the shares of
+            pointed characters that the three parts of attention found; and `gathered`, the share of
+            attention on the letters of labels.
         """
         total = sum(sum(exercise.weights) for exercise, _ in batch)
         goals = [goal for exercise, _ in batch for goal in exercise.targets]
+        looks = [look for exercise, _ in batch for look in exercise.looks]
         counts_of = {
             name: 1 + sum(parts & part > 0 for _, _, parts in goals)
-            for name, part in (("found", FIRST), ("meant", SECOND), ("spelled", SPELL))
+            for name, part in (("found", FIRST), ("spelled", SPELL))
+        } | {
+            "meant": 1 + len(looks),
+            "gathered": 1 + sum(bool(look.beside) + bool(look.above) for look in looks),
         }
         beginnings = 1 + sum(_num_beginnings(exercise) for exercise, _ in batch)
         full = 1 + sum(w == 1 for exercise, _ in batch for w in exercise.weights)
-        figures = dict.fromkeys(("loss", "right", "begun", "found", "meant", "spelled"), 0.0)
+        figures = dict.fromkeys(("loss", "right", "begun", *WEIGHTS), 0.0)
         for part in _parts(batch):
-            kept = [_thinned(exercise, pages, empty_share) for exercise, pages in part]
+            kept = [thinned(exercise, pages, empty_share) for exercise, pages in part]
             ids, weights, targets, positions = _padded(part, kept)
-            embedded = self._embedded(ids, part, kept, misread)
+            embedded = self.embedded(ids, part, kept, misread)
             with torch.autocast("cpu", torch.bfloat16, enabled=has_fast_bfloat16()):
                 hidden = self.decoder(
                     inputs_embeds=embedded,
                     attention_mask=torch.ones_like(ids),
                     position_ids=positions,
                 ).last_hidden_state
-                sums = self.pointers.score(targets)
+                sums = self.pointers.score(targets, _moved_looks(part, kept))
             hidden = hidden.float()
             counts = weights[:, 1:] > 0
             logits = self.head(hidden[:, :-1][counts])
@@ -234,14 +237,21 @@ class LanguageLessons(nn.Module):
                 figures[name] += getattr(sums, name).right / counts_of[name]
         return figures
 
-    def _embedded(
+    def embedded(
         self,
         ids: Tensor,
         part: Sequence[tuple[Exercise, list[StudiedPage]]],
         kept: list[Tensor],
         misread: float,
     ) -> Tensor:
-        """Embeddings with visual tokens in their places, (sequences, length, dim)."""
+        """Embeddings with visual tokens in their places, (sequences, length, dim).
+
+        Args:
+            ids: Kept tokens, (sequences, length).
+            part: Exercises and their pages.
+            kept: Which positions of each are kept.
+            misread: Largest share of true slots that are replaced, drawn per sequence.
+        """
         rows, length = ids.shape
         tokens, is_kept, places = [], [], []
         for row, (exercise, pages) in enumerate(part):
@@ -300,7 +310,7 @@ def _conversation(
     teacher: Teacher, pool: PagePool, pages: list[StudiedPage], settings: LanguageSettings
 ) -> Exercise | None:
     rng = teacher.rng
-    questions = teacher.questions(pages, is_printed_only=settings.is_printed_only)
+    questions = teacher.questions(pages)
     turns: list[Turn] = []
     for _ in range(settings.turns):
         drawn = rng.random()
@@ -330,7 +340,7 @@ def _parts(
     return parts
 
 
-def _thinned(exercise: Exercise, pages: Sequence[StudiedPage], empty_share: float) -> Tensor:
+def thinned(exercise: Exercise, pages: Sequence[StudiedPage], empty_share: float) -> Tensor:
     """Which positions of a sequence are kept, (length,): all but some empty visual tokens.
 
     The one after a filled token stays: there the text ends.
@@ -365,6 +375,16 @@ def _padded(
         goals[known, 0] = (mask.cumsum(0) - 1)[goals[known, 0]]
         targets[row, :size] = goals
     return ids, weights, targets, positions
+
+
+def _moved_looks(
+    part: Sequence[tuple[Exercise, list[StudiedPage]]], kept: list[Tensor]
+) -> list[list[Look]]:
+    """Looks of each sequence, positions counted without the tokens left out."""
+    return [
+        [look.moved(new) for look in exercise.looks]
+        for (exercise, _), new in zip(part, [mask.cumsum(0) - 1 for mask in kept], strict=True)
+    ]
 
 
 def describe(figures: dict[str, Any]) -> str:

@@ -2,30 +2,64 @@
 
 Layers without positions take three parts. In the first, the head of the next character's slot finds
 the visual token that holds it, by the letters just before; the second finds where an answer
-begins, knowing what the first found at the letters of the label; the third finds as the first does,
-and so spells. Left to chance, a small model would need millions of sequences to
-discover this. Knows nothing of pages.
+begins, knowing what the first found at the letters of its labels, which a layer between them
+gathers; the third finds as the first does, and so spells. Left to chance, a small model would need
+millions of sequences to discover this. Knows nothing of pages.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
-from leopard.training.nano.characters import PLACES
-from leopard.training.nano.start import LOOKING_HEADS
+from leopard.training.nano.characters import LINES_PER_CELL, PLACES, PLACES_PER_LINE
+from leopard.training.nano.start import LOOKING_HEADS, VOTE_HEADS
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-FIRST_LAYER, SECOND_LAYER, SPELLING_LAYER = 1, 3, 4
+FIRST_LAYER, GATHERING_LAYER, SECOND_LAYER, SPELLING_LAYER = 1, 2, 3, 4
 IDLE_WEIGHT = 0.08
 """Weight of the lesson that heads of other slots must rest on the first token."""
 FIRST, SECOND, SPELL = 1, 2, 4
 """Parts that a pointer is a lesson for; they add up."""
+
+
+REST_WEIGHT = 0.2
+"""Weight of the lesson that heads look at the beginning or rest, the wrong line's always."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """A position that should know where an answer begins, and by which letters of the question."""
+
+    position: int
+    token: int
+    """Position of the visual token where the answer begins."""
+    slot: int
+    beside: tuple[int, ...]
+    """Positions of letters that find the label beside it, or its row."""
+    above: tuple[int, ...]
+    """Positions of letters that find the label above it."""
+    first: int
+    """Class of the answer's first character."""
+
+    def moved(self, to: Tensor) -> Look:
+        """The same after positions were renumbered."""
+        new = to.tolist()
+        beside, above = (tuple(new[n] for n in group) for group in (self.beside, self.above))
+        return replace(
+            self,
+            position=new[self.position],
+            token=new[self.token],
+            beside=beside,
+            above=above,
+        )
 
 
 @dataclass(slots=True)
@@ -40,7 +74,7 @@ class PartSum:
         """Add the lessons of a sequence."""
         self.count += count
         self.loss = self.loss + loss
-        self.right += float(right)
+        self.right += float(right.detach())
 
 
 @dataclass(slots=True)
@@ -50,65 +84,128 @@ class PointerSums:
     found: PartSum = field(default_factory=PartSum)
     """The next letter, found by the first layer."""
     meant: PartSum = field(default_factory=PartSum)
-    """The beginning of the answer, found by the second layer; right ones averaged over heads."""
+    """The beginning of the answer, found by the second layer."""
+    gathered: PartSum = field(default_factory=PartSum)
+    """The letters of its labels, gathered before that."""
     spelled: PartSum = field(default_factory=PartSum)
     """The next letter, found by the spelling layer."""
 
 
 class PointerTeacher:
-    """Listens to the inputs of three attention layers and scores where they would look."""
+    """Listens to the inputs of attention layers and scores where they would look."""
 
     def __init__(self, decoder: PreTrainedModel) -> None:
         self.layers: Any = decoder.layers
         self._heard: dict[int, Tensor] = {}
-        for index in (FIRST_LAYER, SECOND_LAYER, SPELLING_LAYER):
+        self._turns: tuple[Tensor, Tensor]
+        for index in (FIRST_LAYER, GATHERING_LAYER, SECOND_LAYER, SPELLING_LAYER):
             attention = self.layers[index].self_attn
             attention.register_forward_pre_hook(self._listener(index), with_kwargs=True)
 
     def _listener(self, index: int) -> Any:
         def listen(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
             self._heard[index] = kwargs["hidden_states"] if "hidden_states" in kwargs else args[0]
+            self._turns = kwargs["position_embeddings"]
 
         return listen
 
-    def score(self, targets: Tensor) -> PointerSums:
+    def score(self, targets: Tensor, looks: Sequence[Sequence[Look]]) -> PointerSums:
         """Score the last forward pass.
 
         Args:
             targets: (token, slot, parts) for each position, (batch, length, 3): where the character
                 is printed that the position before should look for, and which parts should find it;
                 parts is 0 where nothing is known.
+            looks: Where answers begin, by sequence.
         """
         sums = PointerSums()
         for row in range(len(targets)):
+            self.score_looks(sums, row, looks[row])
             token, slot, parts = targets[row, 1:].unbind(1)
-            asked = (parts & SECOND > 0).nonzero().squeeze(1)
-            if len(asked):
-                goal = token[asked][:, None].expand(-1, LOOKING_HEADS)
-                scores = self._log_attention(SECOND_LAYER, row, asked)[:, :LOOKING_HEADS]
-                right = (scores.argmax(-1) == goal).float().mean(1).sum()
-                sums.meant.add(len(asked), -_at(scores, goal).mean(1).sum(), right)
             for part, index, sum_ in (
                 (FIRST, FIRST_LAYER, sums.found),
                 (SPELL, SPELLING_LAYER, sums.spelled),
             ):
                 asked = (parts & part > 0).nonzero().squeeze(1)
-                if len(asked):
-                    scores = self._log_attention(index, row, asked)[:, :PLACES]
+                if len(asked) and self._is_taught(index):
+                    scores = self.log_attention(index, row, asked)[:, :PLACES]
                     sum_.add(len(asked), *_slot_loss(scores, token[asked], slot[asked]))
         return sums
 
-    def _log_attention(self, index: int, row: int, asked: Tensor) -> Tensor:
+    def _is_taught(self, index: int) -> bool:
+        """Whether a layer's attention learns or its figures are wanted: always the last one's."""
+        return index == SPELLING_LAYER or self.layers[index].self_attn.q_proj.weight.requires_grad
+
+    def hear(self, index: int, hidden: Tensor) -> None:
+        """Take the input of a layer's attention that is not run itself, (batch, length, dim)."""
+        self._heard[index] = hidden
+
+    def score_looks(self, sums: PointerSums, row: int, looks: Sequence[Look]) -> None:
+        """Score where a sequence of the last forward pass looks for the beginnings of answers."""
+        if not looks:
+            return
+        asked = positions_of(looks)
+        goal = torch.tensor([look.token for look in looks])
+        line = torch.tensor([look.slot // PLACES_PER_LINE for look in looks])
+        scores = self.log_attention(SECOND_LAYER, row, asked)[:, :LOOKING_HEADS]
+        sums.meant.add(len(looks), *_look_loss(scores, goal, line))
+        scores = self.log_attention(GATHERING_LAYER, row, asked)
+        for head, name in zip(VOTE_HEADS, ("beside", "above"), strict=True):
+            for number, look in enumerate(looks):
+                letters: tuple[int, ...] = getattr(look, name)
+                if letters:
+                    share = scores[number, head, list(letters)].logsumexp(-1)
+                    sums.gathered.add(1, -share, share.exp())
+
+    def log_attention(self, index: int, row: int, asked: Tensor) -> Tensor:
         """Log attention of the asked positions, (asked, heads, keys); causal."""
         attention = self.layers[index].self_attn
         hidden = self._heard[index][row, : int(asked.max()) + 1]
         width = int(attention.head_dim)
         query = attention.q_proj(hidden[asked]).view(len(asked), -1, width)
         key = attention.k_proj(hidden).view(len(hidden), -1, width)
+        if attention.use_rope:
+            cos, sin = (turn[min(row, len(turn) - 1)][:, None] for turn in self._turns)
+            query = _turned(query, cos[asked], sin[asked])
+            key = _turned(key, cos[: len(hidden)], sin[: len(hidden)])
         scores = torch.einsum("nhd,lhd->nhl", query, key).float() * width**-0.5
         is_ahead = torch.arange(len(hidden)) > asked[:, None, None]
         masked: Tensor = scores.masked_fill(is_ahead, -1e4)
         return masked.log_softmax(-1)
+
+
+def positions_of(looks: Sequence[Look]) -> Tensor:
+    """Positions that look, (looks,)."""
+    return torch.tensor([look.position for look in looks])
+
+
+def _turned(vectors: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Vectors (positions, heads, width) turned by their positions (rotary, halves)."""
+    first, second = vectors.chunk(2, -1)
+    return vectors * cos + torch.cat([-second, first], -1) * sin
+
+
+def _look_loss(scores: Tensor, goal: Tensor, line: Tensor) -> tuple[Tensor, Tensor]:
+    """Some head of the due line looks at the token; all others there too, or they rest.
+
+    Args:
+        scores: Log attention, (looks, heads, keys).
+        goal: Tokens, (looks,).
+        line: Due lines, (looks,).
+
+    Returns:
+        The loss, and how many looks are right: where the due heads together look most.
+    """
+    by_line = scores.unflatten(1, (LINES_PER_CELL, -1))
+    number = torch.arange(len(line))
+    due = by_line[number, line]  # (looks, heads of a line, keys)
+    at_goal = due.gather(2, goal[:, None, None].expand(-1, due.shape[1], 1)).squeeze(2)
+    idle = by_line[number, LINES_PER_CELL - 1 - line, :, 0]
+    apart = torch.cat([torch.logaddexp(at_goal, due[..., 0]), idle], 1).mean(1)
+    loss = math.log(due.shape[1]) - at_goal.logsumexp(1) - REST_WEIGHT * apart
+    seen = due.detach().logsumexp(1)
+    seen[:, 0] = -1e4
+    return loss.sum(), (seen.argmax(-1) == goal).sum()
 
 
 def _slot_loss(scores: Tensor, token: Tensor, slot: Tensor) -> tuple[Tensor, Tensor]:

@@ -25,11 +25,13 @@ from leopard.training.nano.lessons import PageSource
 from leopard.training.nano.package import write_model
 from leopard.training.nano.stages import (
     LanguageStage,
+    LocatingStage,
     ReaderStage,
     Report,
     joined_model,
     looking_model,
     train_language,
+    train_locating,
     train_reader,
 )
 from leopard.training.nano.workers import PagePlan
@@ -37,43 +39,32 @@ from leopard.training.nano.workers import PagePlan
 CHECKPOINT = "course.safetensors"
 SMALL_TEXT = (11, 12, 12, 13, 13, 14, 14, 15, 16, 17, 18, 20, 22)
 TEXT = (11, 12, 13, 14, 15, 16, 18, 20)
-SMALL_GRIDS = ((1, 1), (1, 1), (2, 1))
+SMALL_GRIDS = ((1, 1), (1, 1), (2, 1), (2, 2))
 GRIDS = ((1, 1), (1, 1), (1, 1), (2, 1), (2, 2), (3, 3))
 
 READER = ReaderStage(
     plan=PagePlan(text_px=SMALL_TEXT, documents=0.3),
     course=CourseSettings(steps=6000, learning_rate=1.1e-3),
 )
-LOCATING = LanguageStage(
-    plan=PagePlan(grids=SMALL_GRIDS, text_px=TEXT, documents=0.6, tiles=(4, 6)),
+LOCATING = LocatingStage(
+    plan=PagePlan(grids=SMALL_GRIDS, text_px=TEXT, documents=0.5, tiles=(4, 6)),
+    course=CourseSettings(steps=600, learning_rate=0.6e-3, warmup_steps=10, log_every=20),
+)
+ASKING = LanguageStage(
+    plan=PagePlan(grids=GRIDS, text_px=TEXT, documents=0.55),
     lessons=LanguageSettings(
         batch=6,
-        copying=0.04,
+        copying=0.12,
         characters=120,
         turns=9,
         questions=0.85,
-        is_printed_only=True,
-        pointer_weight=1.0,
-        misread=0.06,
-        pages=(1,),
-    ),
-    course=CourseSettings(steps=800, learning_rate=0.6e-3, warmup_steps=5, log_every=20),
-    trained=("layers.2", "layers.3", "head"),
-    seed=2,
-)
-ASKING = replace(
-    LOCATING,
-    plan=PagePlan(grids=GRIDS, text_px=TEXT, documents=0.55),
-    lessons=replace(
-        LOCATING.lessons,
-        is_printed_only=False,
-        copying=0.12,
         misread=0.12,
-        unanswerable=0.05,
+        unanswerable=0.1,
+        pointer_weight=1.0,
         pages=(1, 1, 1, 1, 2),
     ),
-    course=CourseSettings(steps=400, learning_rate=0.04e-3, warmup_steps=10, log_every=10),
-    trained=("",),
+    course=CourseSettings(steps=300, learning_rate=0.2e-3, warmup_steps=10, log_every=10),
+    trained=("layers.3", "layers.4", "head"),
     seed=3,
 )
 LOOKING = replace(
@@ -82,7 +73,7 @@ LOOKING = replace(
     course=CourseSettings(steps=100, learning_rate=0.4e-4, warmup_steps=10, log_every=10),
     seed=7,
 )
-Stage = TypeVar("Stage", ReaderStage, LanguageStage)
+Stage = TypeVar("Stage", ReaderStage, LocatingStage, LanguageStage)
 STAGES = ("reader", "locating", "asking", "looking", "model")
 
 
@@ -112,7 +103,7 @@ def run_stage(
         "reader": lambda: train_reader(
             source, folder / "reader", _shortened(READER, share), report, start=start
         ),
-        "locating": lambda: train_language(
+        "locating": lambda: train_locating(
             source, folder / "locating", _shortened(LOCATING, share), report, start=start
         ),
         "asking": lambda: train_language(

@@ -26,6 +26,7 @@ from leopard.training.nano.language_stage import (
     study_slots,
 )
 from leopard.training.nano.lessons import PageSource
+from leopard.training.nano.locating import TAUGHT, KnownPool, LocatingLessons, LocatingSettings
 from leopard.training.nano.package import nano_processor, new_model
 from leopard.training.nano.reader_stage import (
     ReadingLessons,
@@ -193,6 +194,47 @@ def train_language(
 
     try:
         course.run(step, lambda figures: report(folder.name, figures))
+    finally:
+        stream.close()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LocatingStage:
+    """How the language model learns where answers stand."""
+
+    plan: PagePlan
+    lessons: LocatingSettings = field(default_factory=LocatingSettings)
+    course: CourseSettings
+    seed: int = 2
+
+
+def train_locating(
+    source: PageSource,
+    folder: Path,
+    stage: LocatingStage,
+    report: Report,
+    *,
+    start: Path | None = None,
+) -> None:
+    """Teach the language model where answers stand; weights stay in the course's checkpoint.
+
+    Args:
+        source: Makes pages.
+        folder: Of this stage; gone on with when it holds a checkpoint.
+        stage: How.
+        report: Told the figures.
+        start: Model folder whose codes, connector and language model a new course begins with.
+    """
+    whole = language_lessons(LanguageStage(plan=stage.plan, course=stage.course, trained=TAUGHT),
+                             start=start)  # fmt: skip
+    course = Course(whole, stage.course, folder, plain=PLAIN_LANGUAGE)
+    first = stage.seed * 10**9 + course.step * 1000
+    stream = LessonStream(source, stage.plan, study_slots, first_seed=first)
+    teacher = Teacher(nano_processor().prompt_builder, seed=first)
+    lessons = LocatingLessons(whole)
+    pool = KnownPool(lessons, teacher, stream.take, stage.lessons)
+    try:
+        course.run(lambda: lessons.learn(pool.draw()), lambda figures: report("locating", figures))
     finally:
         stream.close()
 

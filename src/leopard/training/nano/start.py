@@ -9,10 +9,10 @@ text its code, the codes of the two before it, what was found, what is meant and
     layer 0   text: copy the codes of the two letters before; image: the end of the left cell, and
               about where in the sequence it is
     layer 1   the head of each slot looks for the token whose slots before it hold these letters
-    layer 2   text: gather what the question's letters found and where; image: what stands left and
+    layer 2   text: gather what the letters of labels found and where; image: what stands left and
               above
-    layer 3   a few heads look for a token where something begins, in the row of what was found and
-              with that in its surroundings: where what is meant stands, and its first character
+    layer 3   a few heads look for a line of a token where something begins, right of what was found
+              or below it: where what is meant stands, and its first character
     layer 4   as layer 1, near what is meant, and say the character of the slot
 
 Layers 0 and 2 know positions (rotary), the others do not, so that finding is the same near and far
@@ -36,7 +36,7 @@ from leopard.training.nano.characters import (
     PLACES_PER_LINE,
     SLOTS,
 )
-from leopard.training.nano.codes import byte_classes, class_codes
+from leopard.training.nano.codes import byte_classes, class_codes, class_of
 from leopard.training.nano.start_heads import (
     COLUMN,
     HALF,
@@ -74,6 +74,7 @@ from leopard.training.nano.zones import (
     FIRST,
     FLAG,
     FOUND,
+    GAPS,
     HASH,
     IDENTITY,
     IMAGE,
@@ -96,10 +97,13 @@ from leopard.training.nano.zones import (
     TEXT,
     TEXT_SCALE,
     TILE_BITS,
+    VOTED_ABOVE,
     VOTED_PLACE,
     VOTES,
     axis_codes,
+    begins,
     directions,
+    place_of_line,
     slot_frame,
 )
 
@@ -134,15 +138,15 @@ def initialise_language_model(model: Any, head: nn.Linear) -> None:
     mark_filled(model.layers[0].mlp)
     hash_contents(model.layers[0].mlp)
     _find_letters(heads[1])
-    found = torch.cat([_seen(), directions(PLACE, PLACE_SIZE)]) / IMAGE_SCALE
     for slot in range(PLACES):
+        found = torch.cat([_seen(), place_of_line(slot // PLACES_PER_LINE)]) / IMAGE_SCALE
         heads[1].carry(slot, found, directions(FOUND, HASH + PLACE_SIZE))
     mark_unique(model.layers[1].mlp)
     _gather(heads[2])
     gather_beginnings(model.layers[2].mlp)
     _look_beside(heads[3])
     begin(model.layers[3].mlp)
-    _find_letters(heads[4], region=(4.0, 3.0))
+    _find_letters(heads[4], region=(7.0, 5.0))
     for slot in range(PLACES):
         heads[4].carry(slot, slot_frame(slot) / IMAGE_SCALE, directions(SAID, CODE))
 
@@ -249,6 +253,8 @@ def _tell_tiles(heads: Heads) -> None:
 
 LETTER_LOGIT = 12.0
 """What one letter that fits is worth."""
+REGION_SHARE = 0.15
+"""Share of what a place is worth that must be reached besides."""
 THRESHOLD = 0.82
 """Share of the letters before that must fit."""
 
@@ -277,8 +283,9 @@ def _find_letters(heads: Heads, *, region: tuple[float, float] | None = None) ->
         heads.key[slot, 46, TEXT] = -300 * math.sqrt(HEAD) / (FLAG * TEXT_SCALE)
         heads.rest(slot, 47, 40.0, IMAGE_MARK | {SPECIAL: ANSWER_FLAG * TEXT_SCALE})
         if region is not None:
+            heads.rest(slot, 47, REGION_SHARE * sum(region), TEXT_MARK)
             for where, at, logit in ((ROW, 48, region[0]), (TILE, 48 + AXIS, region[1])):
-                likeness = Likeness(part=where, query=MEANT, logit=logit / MEANT_SHARE)
+                likeness = Likeness(part=where, query=MEANT, logit=logit / MEANT_SHARE, line=line)
                 heads.prefer(slot, at, likeness)
 
 
@@ -309,10 +316,17 @@ def _gather(heads: Heads) -> None:
         head += 1
         _same_row(heads, head, reaches)
         heads.carry(head, seen[:-1], around[:-1] * 0.9)
-    head += 1
-    _vote(heads, head)
     size = HASH + PLACE_SIZE
-    heads.carry(head, directions(FOUND, size) / TEXT_SCALE, directions(VOTES, size) * VOTES_GAIN)
+    found, place = directions(FOUND, size), directions(PLACE, PLACE_SIZE)
+    written = (directions(VOTES, size), directions(VOTED_ABOVE, PLACE_SIZE))
+    for head, read, write in zip(VOTE_HEADS, (found, place), written, strict=True):
+        _vote(heads, head)
+        heads.carry(head, read / TEXT_SCALE, write * VOTES_GAIN)
+    _vote(heads, FOLLOWING_HEAD)
+    for reach in (8, 30):
+        heads.keep_near(FOLLOWING_HEAD, reach, 5.0, TEXT_MARK)
+    meant = directions(MEANT, PLACE_SIZE) * MEANT_SHARE
+    heads.carry(FOLLOWING_HEAD, place / TEXT_SCALE, meant)
 
 
 def _same_row(heads: Heads, head: int, reaches: tuple[int, ...]) -> None:
@@ -341,29 +355,58 @@ def _vote(heads: Heads, head: int) -> None:
     heads.rest(head, RESTING, 10.0, IMAGE_MARK)
 
 
-LOOKING_HEADS = 4
-"""Heads that look for where the answer begins; they start alike."""
+VOTE_HEADS = (12, 13)
+"""Heads of layer 2 that gather what a label's letters found: the label left of a value, or its row;
+and the one above it."""
+FOLLOWING_HEAD = 14
+"""Head of layer 2 that gathers where the last few letters were found: there text goes on."""
+LOOKS = (
+    ((ROW, VOTED_PLACE, 0.0, 4), (COLUMN, VOTED_PLACE, 1.3, 4), 1.0),
+    ((ROW, VOTED_PLACE, 0.0, 4), (COLUMN, VOTED_PLACE, 4.0, 1), 6.0),
+    ((ROW, VOTED_PLACE, 0.0, 4), (COLUMN, VOTED_ABOVE, 0.0, 4), 2.0),
+    ((ROW, VOTED_ABOVE, 1.0, 3), (COLUMN, VOTED_ABOVE, 0.0, 4), 2.0),
+)
+"""Where values stand: right behind a label, further right after a gap, where a row and a column
+meet, below a label; each with the part of the place, whose place, how much further on, and how many
+waves tell; then what a gap before it is worth."""
+LOOK_LOGITS = {ROW: 48.0, COLUMN: 9.0}
+LOOKING_HEADS = LINES_PER_CELL * len(LOOKS)
+"""Heads of layer 3 that look for where the answer begins: in upper lines, then in lower ones."""
 VOTES_GAIN = 1.6
+LOOK_REST = 52.0
+"""Attention logit of the first token: between those of the line that fits and of its neighbours."""
 MEANT_SHARE = 0.3
 """How loud the place of what is meant is written: louder, it would drown letters."""
 
 
 def _look_beside(heads: Heads) -> None:
-    """Layer 3: cells where something begins, near what was found and in its row."""
-    scale = math.sqrt(12.0 * math.sqrt(HEAD))
+    """Layer 3: cells where something begins, where values stand around what was found."""
+    scale = math.sqrt(4.0 * math.sqrt(HEAD))
+    codes = class_codes()
+    marks = sum(codes[class_of(char) - 1, :IDENTITY] for char in ".:")
     around = directions(FOUND, HASH) - 0.4 * _seen()
-    read = torch.cat([directions(PLACE, PLACE_SIZE), directions(BEGINS, CODE)]) / IMAGE_SCALE
-    write = torch.cat([directions(MEANT, PLACE_SIZE) * MEANT_SHARE, directions(FIRST, CODE)])
+    written = torch.cat([directions(MEANT, PLACE_SIZE) * MEANT_SHARE, directions(FIRST, CODE)])
+    root = math.sqrt(HEAD)
     for head in range(LOOKING_HEADS):
+        line, look = divmod(head, len(LOOKS))
         heads.clear(head)
         heads.query[head, :38] = directions(VOTES, 38) * scale / TEXT_SCALE
         heads.key[head, :38] = around[:38] * scale / IMAGE_SCALE
         heads.query[head, 38, TEXT] = 1 / (FLAG * TEXT_SCALE)
-        heads.key[head, 38, BEGINS + IDENTITY] = 12 * math.sqrt(HEAD) / IMAGE_SCALE
-        heads.key[head, 38, IMAGE] = -12 * math.sqrt(HEAD) / (FLAG * IMAGE_SCALE)
-        heads.key[head, 38, TEXT] = -300 * math.sqrt(HEAD) / (FLAG * TEXT_SCALE)
+        heads.key[head, 38, BEGINS + line * CODE + IDENTITY] = 12 * root / IMAGE_SCALE
+        heads.key[head, 38, begins(line)[:IDENTITY].argmax(1)] = -10 * root / IMAGE_SCALE * marks
+        heads.key[head, 38, GAPS + line] = LOOKS[look][2] * root / IMAGE_SCALE
+        heads.key[head, 38, IMAGE] = -12 * root / (FLAG * IMAGE_SCALE)
+        heads.key[head, 38, TEXT] = -300 * root / (FLAG * TEXT_SCALE)
         heads.rest(head, 39, 40.0, IMAGE_MARK)
-        for part, logit, shift in ((ROW, 8.0, 0.0), (COLUMN, 6.0, 2.5), (TILE, 5.0, 0.0)):
-            likeness = Likeness(part=part, query=VOTED_PLACE, logit=logit / VOTES_GAIN, shift=shift)
+        heads.rest(head, 39, LOOK_REST, {VOTES + HASH - 1: VOTES_GAIN * TEXT_SCALE})
+        for part, query, shift, waves in LOOKS[look][:2]:
+            logit = LOOK_LOGITS[part] / VOTES_GAIN
+            likeness = Likeness(
+                part=part, query=query, logit=logit, shift=shift, waves=waves, line=line
+            )
             heads.prefer(head, 40 + part[0], likeness)
-        heads.carry(head, read, write / LOOKING_HEADS)
+        tile = Likeness(part=TILE, query=LOOKS[look][0][1], logit=5.0 / VOTES_GAIN)
+        heads.prefer(head, 40 + TILE[0], tile)
+        read = torch.cat([place_of_line(line), begins(line)]) / IMAGE_SCALE
+        heads.carry(head, read, written / len(LOOKS))

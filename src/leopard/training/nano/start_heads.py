@@ -18,7 +18,6 @@ from leopard.training.nano.zones import (
     FLAG,
     IMAGE,
     IMAGE_SCALE,
-    PLACE,
     PLACE_LENGTH,
     SIDE,
     START,
@@ -28,6 +27,8 @@ from leopard.training.nano.zones import (
     TEXT_SCALE,
     TILE_BITS,
     directions,
+    place_of_line,
+    turn,
 )
 
 ROPE_THETA = 10_000.0
@@ -60,12 +61,15 @@ class Likeness:
     part: tuple[int, int]
     """ROW, COLUMN or TILE."""
     query: int
-    """MEANT or VOTED_PLACE."""
+    """MEANT, VOTED_PLACE or VOTED_ABOVE."""
     logit: float
     """Where both are the same."""
     shift: float = 0.0
-    """Rows or columns that the token looked for is further on; if not 0, only the longest two of
-    the four waves count, so that its neighbours will do as well."""
+    """Rows or columns that the token looked for is further on."""
+    waves: int = AXIS // 2
+    """Waves that count: with few of them neighbours will do as well."""
+    line: int = 0
+    """Line of the token that is looked for; the lower one stands half a row further down."""
 
 
 class Heads:
@@ -153,17 +157,13 @@ class Heads:
             likeness: What must be like what.
         """
         first, size = likeness.part
-        waves = torch.arange(1, AXIS // 2 + 1)
-        turn = torch.eye(size)
-        used = float(size)
+        moved, used = torch.eye(size), float(size)
         if likeness.part != TILE:
-            angles = likeness.shift * waves * (2 * torch.pi / SIDE)
-            is_used = (waves <= 2) if likeness.shift else (waves > 0)
-            cos, sin = (torch.diag(wave * is_used) for wave in (angles.cos(), angles.sin()))
-            turn = torch.cat([torch.cat([cos, -sin], 1), torch.cat([sin, cos], 1)])
-            used = float(is_used.sum())  # of the two numbers of a wave, half counts on average
+            moved = turn(likeness.shift, waves=likeness.waves)
+            used = float(likeness.waves)  # of the two numbers of a wave, half counts on average
         gain = math.sqrt(likeness.logit * math.sqrt(HEAD) / used) / PLACE_LENGTH
         numbers = slice(at, at + size)
-        query = turn @ directions(likeness.query + first, size)
+        query = moved @ directions(likeness.query + first, size)
         self.query[head, numbers] = query * gain / TEXT_SCALE
-        self.key[head, numbers] = directions(PLACE + first, size) * gain / IMAGE_SCALE
+        key = place_of_line(likeness.line)[first : first + size]
+        self.key[head, numbers] = key * gain / IMAGE_SCALE

@@ -29,6 +29,7 @@ from leopard.training.nano.zones import (
     FIRST,
     FLAG,
     FOUND,
+    GAPS,
     HASH,
     IDENTITY,
     IMAGE,
@@ -133,30 +134,33 @@ def _likely_contents(count: int, generator: torch.Generator) -> Tensor:
 
 
 def gather_beginnings(mlp: Any) -> None:
-    """In BEGINS, the characters that follow nothing or a blank: a unit for each number of each."""
+    """In BEGINS, by line, the characters that follow nothing or a blank: a unit for each number.
+
+    The last number of a code counts them. In GAPS, whether a line begins in the token.
+    """
+    numbers = [(slot, number) for slot in range(PLACES) for number in range(CODE)]
+    for unit, (slot, number) in enumerate(numbers):
+        line, place = divmod(slot, PLACES_PER_LINE)
+        here, before = slot_frame(slot)[-1], seen_before(line, place, 1)[-1]
+        value = slot_frame(slot)[number] / IMAGE_SCALE
+        if number == IDENTITY:
+            value = directions(IMAGE, 1)[0] / (FLAG * IMAGE_SCALE)
+        _step(mlp, unit, here - 2 * before, value, BEGINS + line * CODE + number)
+    for line in range(LINES_PER_CELL):
+        here = slot_frame(line * PLACES_PER_LINE)[-1]
+        before = seen_before(line, 0, 1)[-1]
+        value = directions(IMAGE, 1)[0] / (FLAG * IMAGE_SCALE)
+        _step(mlp, len(numbers) + line, here - 2 * before, value, GAPS + line)
+
+
+def _step(mlp: Any, unit: int, presence: Tensor, value: Tensor, target: int) -> None:
+    """A unit of visual tokens that passes a value on where a character is present."""
     step = 3.0
-    unit = 0
-    for slot in range(PLACES):
-        line, place = divmod(slot, PLACES_PER_LINE)
-        here, before = slot_frame(slot)[-1], seen_before(line, place, 1)[-1]
-        gate = (here - 2 * before) * step / (0.5 * IMAGE_SCALE)
-        for number in range(IDENTITY):
-            mlp.gate_proj.weight[unit] = gate
-            mlp.gate_proj.weight[unit, TEXT] = -10.0 / FLAG
-            mlp.up_proj.weight[unit] = slot_frame(slot)[number] / IMAGE_SCALE
-            mlp.down_proj.weight[:, unit] = 0
-            mlp.down_proj.weight[BEGINS + number, unit] = 1 / step
-            unit += 1
-    for slot in range(PLACES):  # and that there are any
-        line, place = divmod(slot, PLACES_PER_LINE)
-        here, before = slot_frame(slot)[-1], seen_before(line, place, 1)[-1]
-        mlp.gate_proj.weight[unit] = (here - 2 * before) * step / (0.5 * IMAGE_SCALE)
-        mlp.gate_proj.weight[unit, TEXT] = -10.0 / FLAG
-        mlp.up_proj.weight[unit] = 0
-        mlp.up_proj.weight[unit, IMAGE] = 1 / (FLAG * IMAGE_SCALE)
-        mlp.down_proj.weight[:, unit] = 0
-        mlp.down_proj.weight[BEGINS + IDENTITY, unit] = 1 / step
-        unit += 1
+    mlp.gate_proj.weight[unit] = presence * step / (0.5 * IMAGE_SCALE)
+    mlp.gate_proj.weight[unit, TEXT] = -10.0 / FLAG
+    mlp.up_proj.weight[unit] = value
+    mlp.down_proj.weight[:, unit] = 0
+    mlp.down_proj.weight[target, unit] = 1 / step
 
 
 def seen_before(line: int, place: int, back: int) -> Tensor:

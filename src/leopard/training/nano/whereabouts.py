@@ -10,8 +10,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from leopard.training.nano.characters import LINES_PER_CELL, PLACES_PER_LINE
 from leopard.training.nano.lessons import PrintedLine
 from leopard.training.nano.pointers import FIRST, SECOND, SPELL
+from leopard.training.nano.zones import SIDE
 
 Goal = tuple[int, int, int]
 """(token, slot, parts); parts is 0 where nothing is known."""
@@ -45,6 +47,14 @@ SMALL_WORDS = frozenset(
 _WORD = re.compile(r"\S+")
 KNOWN_AFTER = 3
 """Characters of a passage that must be seen before its next one can be found by them."""
+
+
+LEAST_BEFORE = 1
+"""The same for characters that only help to find a label."""
+LABEL_END = 4
+"""Characters at the end of a label that lead to its value."""
+MOST_ASIDE = 2
+"""Visual tokens that a value may stand left or right of the label above it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,41 +134,77 @@ def _trimmed(text: str, start: int, end: int) -> tuple[int, int]:
     return start, end
 
 
+@dataclass(frozen=True, slots=True)
+class QuestionGoals:
+    """What a question's characters lead to."""
+
+    goals: tuple[Goal, ...]
+    """Where each character of a label is printed."""
+    beside: tuple[int, ...] = ()
+    """Characters of the question that find the label left of the value, or its row."""
+    above: tuple[int, ...] = ()
+    """Characters that find the label above it."""
+
+
 def question_goals(
     question: str,
     spans: Sequence[tuple[int, int]],
     lines: Sequence[PrintedLine],
     value: Printed | None,
-) -> list[Goal]:
-    """Goals of a question's characters: its label as printed, and from its end on the value.
+) -> QuestionGoals:
+    """Goals of a question: its labels as printed, and how each stands to the value.
 
     Args:
         question: The question.
-        spans: Its labels; the value follows the only one, or belongs to all of several.
+        spans: Its labels.
         lines: Lines of the page.
         value: Place of the answer.
-
-    Returns:
-        One goal more than characters: the last is of whatever follows the question.
     """
-    goals = [NOWHERE] * (len(question) + 1)
-    last = 0
+    goals = [NOWHERE] * len(question)
+    found: tuple[list[int], list[int]] = ([], [])
     for start, end in spans:
         place = _label_place(lines, question[start:end].lower(), value)
         if place is None:
             continue
         pointers = lines[place.line].pointers[place.start : place.end]
-        for index, (token, slot) in enumerate(pointers):
-            if index >= KNOWN_AFTER and token >= 0:
-                goals[start + index] = (token, slot, FIRST)
-        last = max(last, end)
-    if value is None or not last:
-        return goals
+        known = [n for n, (token, _) in enumerate(pointers) if n >= LEAST_BEFORE and token >= 0]
+        for index in known:
+            if index >= KNOWN_AFTER:
+                goals[start + index] = (*pointers[index], FIRST)
+        if value is None:
+            continue
+        ends = [start + index for index in known[-LABEL_END:]]
+        if _is_beside(lines, place, value):
+            found[0].extend(ends)
+        elif _is_above(lines, place, value):
+            found[1].extend(ends)
+    return QuestionGoals(tuple(goals), *(tuple(characters) for characters in found))
+
+
+def _is_above(lines: Sequence[PrintedLine], label: Printed, value: Printed) -> bool:
+    """Whether a label stands over its value, or about so."""
+    token, _ = lines[value.line].pointers[value.start]
+    columns = [t % SIDE for t, _ in lines[label.line].pointers[label.start : label.end] if t >= 0]
+    near = range(min(columns, default=SIDE) - MOST_ASIDE, max(columns, default=0) + MOST_ASIDE + 1)
+    return label.line < value.line and token % (SIDE * SIDE) % SIDE in near
+
+
+def _is_beside(lines: Sequence[PrintedLine], label: Printed, value: Printed) -> bool:
+    """Whether a label stands before its value in the same row of lines."""
     token, slot = lines[value.line].pointers[value.start]
-    if token >= 0:
-        for index in range(last, len(goals)):
-            goals[index] = (token, slot, SECOND)
-    return goals
+    of_label = [p for p in lines[label.line].pointers[label.start : label.end] if p[0] >= 0]
+    if not of_label or token < 0:
+        return label.line == value.line
+    last_token, last_slot = of_label[-1]
+    return _row(last_token, last_slot) == _row(token, slot) and (last_token, last_slot) < (
+        token,
+        slot,
+    )
+
+
+def _row(token: int, slot: int) -> int:
+    """Row of lines within the crop."""
+    return token % (SIDE * SIDE) // SIDE * LINES_PER_CELL + slot // PLACES_PER_LINE
 
 
 def _label_place(lines: Sequence[PrintedLine], label: str, value: Printed | None) -> Printed | None:

@@ -33,7 +33,10 @@ LAST_OF_LEFT = SLOTS * CODE
 SEEN = PLACES * CODE
 """From the first layer on, over the repeated ends of lines: a hash of what the token shows."""
 BEGINS = SEEN + HASH
-"""From the third layer on: the codes of the characters that begin something in the token."""
+"""From the third layer on: the codes of the characters that begin something in the token, added up
+over its upper line, then over its lower one."""
+GAPS = BEGINS + LINES_PER_CELL * CODE
+"""From the third layer on, for each line: whether it begins after a gap."""
 FOUND = LAST_OF_LEFT + LINES_PER_CELL * LAST_PER_LINE * CODE
 PLACE = FOUND + HASH
 """Where a visual token stands: row and column of its crop, and its crop. In text, where what a
@@ -44,8 +47,8 @@ TEXT, IMAGE, START, COLUMN_FLAG, ANSWER, FILLED, SPECIAL = range(ROWS + SIDE, RO
 something, token of text that is no character."""
 
 # Text, over the slots of visual tokens: a letter and the two before it, what is to be said, the
-# first character of what is meant, where that stands, what the question's letters found and where
-# (each letter's own is in FOUND and PLACE).
+# first character of what is meant, where that stands, what the letters of the label found, where,
+# and where those of the label above (each letter's own is in FOUND and PLACE).
 LETTER = 0
 BEFORE = CODE
 BEFORE_2 = 2 * CODE
@@ -54,7 +57,8 @@ FIRST = 4 * CODE
 MEANT = 5 * CODE
 VOTES = MEANT + PLACE_SIZE
 VOTED_PLACE = VOTES + HASH
-OWN = VOTED_PLACE + PLACE_SIZE
+VOTED_ABOVE = VOTED_PLACE + PLACE_SIZE
+OWN = VOTED_ABOVE + PLACE_SIZE
 """Where tokens that are no letters have something of their own."""
 
 TEXT_SCALE, IMAGE_SCALE = 3.7, 3.3
@@ -67,7 +71,7 @@ ANSWER_FLAG = 2.0
 
 assert SPECIAL < DIM
 assert OWN + 128 <= LAST_OF_LEFT
-assert BEGINS + CODE <= LAST_OF_LEFT
+assert GAPS + LINES_PER_CELL <= LAST_OF_LEFT
 
 
 def directions(start: int, count: int) -> Tensor:
@@ -78,6 +82,31 @@ def directions(start: int, count: int) -> Tensor:
 def slot_frame(slot: int) -> Tensor:
     """Unit vectors that hold the code of a slot, (CODE, DIM)."""
     return directions(slot * CODE, CODE)
+
+
+def begins(line: int) -> Tensor:
+    """Unit vectors that hold the beginnings of a line of a token, (CODE, DIM)."""
+    return directions(BEGINS + line * CODE, CODE)
+
+
+def turn(steps: float, *, waves: int = AXIS // 2) -> Tensor:
+    """Map of a row's or column's code to that of one so many further, (AXIS, AXIS).
+
+    Args:
+        steps: Rows or columns; a lower line stands half a row below its token.
+        waves: The longest waves that are kept; with few of them neighbours are alike.
+    """
+    numbers = torch.arange(1, AXIS // 2 + 1)
+    angles = steps * numbers * (2 * torch.pi / SIDE)
+    is_kept = numbers <= waves
+    cos, sin = (torch.diag(wave * is_kept) for wave in (angles.cos(), angles.sin()))
+    return torch.cat([torch.cat([cos, -sin], 1), torch.cat([sin, cos], 1)])
+
+
+def place_of_line(line: int) -> Tensor:
+    """What gives the place of a line of a token, (PLACE_SIZE, DIM): that of the token, or lower."""
+    place = directions(PLACE, PLACE_SIZE)
+    return torch.cat([turn(line / LINES_PER_CELL) @ place[:AXIS], place[AXIS:]])
 
 
 def axis_codes() -> Tensor:

@@ -1,0 +1,222 @@
+"""Locating lessons: what is known of a page is kept, only where answers stand is learned.
+
+The first two layers find letters from the start and stay as they are, so their states of a page are
+worked out once and used many times; the third layer gathers, and the fourth layer's attention
+looks. That is a tenth of the work of whole lessons.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from leopard.inference.loading import has_fast_bfloat16
+from leopard.training.nano.characters import LINES_PER_CELL, PLACES_PER_LINE
+from leopard.training.nano.codes import class_codes
+from leopard.training.nano.dialogue import Exercise, StudiedPage, Teacher
+from leopard.training.nano.language_stage import LanguageLessons, thinned
+from leopard.training.nano.pointers import (
+    GATHERING_LAYER,
+    SECOND_LAYER,
+    Look,
+    PointerSums,
+    positions_of,
+)
+from leopard.training.nano.start import MEANT_SHARE
+from leopard.training.nano.start_heads import NUM_HEADS
+from leopard.training.nano.zones import (
+    FIRST,
+    IDENTITY,
+    MEANT,
+    PLACE_LENGTH,
+    PLACE_SIZE,
+    place_of_line,
+)
+
+CODE_GAIN = 5.0
+"""Sharpness with which a code tells a character."""
+
+TAUGHT = (f"layers.{GATHERING_LAYER}.", f"layers.{SECOND_LAYER}.self_attn.")
+"""Parts of the names of parameters that learn."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LocatingSettings:
+    """What these lessons are made of."""
+
+    batch: int = 12
+    """Sequences of one step."""
+    pool: int = 400
+    """Sequences kept to draw from."""
+    first: int = 40
+    """Sequences worked out before the first step."""
+    fresh: int = 3
+    """Sequences worked out for each step."""
+    turns: int = 12
+    """Questions of a sequence at most."""
+    misread: float = 0.06
+    """Largest share of true slots that are replaced by other characters, drawn per sequence."""
+    empty_share: float = 0.1
+    """Share of empty visual tokens that are kept."""
+    longest: int = 6000
+    """Positions of a sequence at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class KnownStates:
+    """A sequence as the gathering layer meets it."""
+
+    states: Tensor
+    """Half precision, (length, dim)."""
+    positions: Tensor
+    """Positions, (length,): some empty visual tokens are left out."""
+    looks: tuple[Look, ...]
+
+
+class LocatingLessons(nn.Module):
+    """The layers that learn where answers stand.
+
+    Args:
+        lessons: The whole language model; all but these layers stays as it is.
+    """
+
+    def __init__(self, lessons: LanguageLessons) -> None:
+        super().__init__()
+        layers: Any = lessons.decoder.layers
+        self.gathering = layers[GATHERING_LAYER]
+        self.looking = layers[SECOND_LAYER]
+        self._whole = [lessons]
+        self._codes = class_codes()[:, :IDENTITY]
+
+    @torch.no_grad()
+    def known(
+        self, exercise: Exercise, pages: list[StudiedPage], *, empty_share: float, misread: float
+    ) -> KnownStates:
+        """States of a sequence before the gathering layer."""
+        whole = self._whole[0]
+        decoder: Any = whole.decoder
+        kept = thinned(exercise, pages, empty_share)
+        ids = torch.tensor(exercise.input_ids)[kept][None]
+        positions = kept.nonzero().squeeze(1)
+        new = kept.cumsum(0) - 1
+        with torch.autocast("cpu", torch.bfloat16, enabled=has_fast_bfloat16()):
+            hidden = whole.embedded(ids, [(exercise, pages)], [kept], misread)
+            turns = decoder.rotary_emb(hidden, positions[None])
+            for layer in decoder.layers[:GATHERING_LAYER]:
+                hidden = layer(hidden, position_embeddings=turns)
+        looks = tuple(look.moved(new) for look in exercise.looks)
+        return KnownStates(hidden[0].half(), positions, looks)
+
+    def learn(self, batch: Sequence[KnownStates]) -> dict[str, float]:
+        """Learn from a batch: adds gradients, returns figures.
+
+        Returns:
+            `loss`; `gathered`, the share of attention on the letters of labels; `meant`, the share
+            of looks that hit; and `first`, the share that know the answer's first character.
+        """
+        count = 1 + sum(len(known.looks) for known in batch)
+        letters = 1 + sum(bool(k.beside) + bool(k.above) for each in batch for k in each.looks)
+        figures = dict.fromkeys(("loss", "gathered", "meant", "first"), 0.0)
+        for known in batch:
+            sums = PointerSums()
+            first, written = self._score(known, sums)
+            loss = (sums.meant.loss + written) / count + sums.gathered.loss / letters
+            loss.backward()
+            figures["loss"] += loss.item()
+            figures["gathered"] += sums.gathered.right / letters
+            figures["meant"] += sums.meant.right / count
+            figures["first"] += first / count
+        return figures
+
+    def _score(self, known: KnownStates, sums: PointerSums) -> tuple[int, Tensor]:
+        """Score a sequence.
+
+        Returns:
+            How many looks know the first character, and the loss of what they bring back.
+        """
+        decoder: Any = self._whole[0].decoder
+        pointers = self._whole[0].pointers
+        hidden = known.states.float()[None]
+        turns = decoder.rotary_emb(hidden, known.positions[None])
+        attention = self.looking.self_attn
+        with torch.autocast("cpu", torch.bfloat16, enabled=has_fast_bfloat16()):
+            hidden = self.gathering(hidden, position_embeddings=turns)
+            normed = self.looking.input_layernorm(hidden)
+            pointers.hear(SECOND_LAYER, normed)
+            pointers.score_looks(sums, 0, known.looks)
+            asked = positions_of(known.looks)
+            shares = pointers.log_attention(SECOND_LAYER, 0, asked).exp()
+            values = attention.v_proj(normed[0, : shares.shape[-1]]).unflatten(-1, (NUM_HEADS, -1))
+            brought = torch.einsum("nhl,lhd->nhd", shares.to(values.dtype), values)
+            after = (hidden[0, asked] + attention.o_proj(brought.flatten(1))).float()
+        return self._written(known, hidden[0].float(), after)
+
+    def _written(self, known: KnownStates, before: Tensor, after: Tensor) -> tuple[int, Tensor]:
+        """Whether looks have written the first character and the place of what they found."""
+        codes = self._codes
+        first = torch.tensor([look.first for look in known.looks]) - 1
+        spoken = after[:, FIRST : FIRST + IDENTITY]
+        logits = spoken @ codes.T * CODE_GAIN
+        goals = torch.tensor([look.token for look in known.looks])
+        lines = torch.tensor([look.slot // PLACES_PER_LINE for look in known.looks])
+        frames = torch.stack([place_of_line(line) for line in range(LINES_PER_CELL)])
+        places = torch.einsum("npd,nd->np", frames[lines], before[goals].detach()) * MEANT_SHARE
+        meant = after[:, MEANT : MEANT + PLACE_SIZE]
+        loss = nn.functional.cross_entropy(logits, first, reduction="sum")
+        loss = loss + (spoken - codes[first]).square().sum()
+        loss = (
+            loss + (meant - places).square().sum() / (PLACE_LENGTH * MEANT_SHARE) ** 2 / PLACE_SIZE
+        )
+        return int((logits.argmax(-1) == first).sum()), loss
+
+
+class KnownPool:
+    """Sequences to draw from; new ones replace random old ones.
+
+    Args:
+        lessons: Work them out.
+        teacher: Asks about pages.
+        take: Gives the next document.
+        settings: What they are made of.
+    """
+
+    def __init__(
+        self,
+        lessons: LocatingLessons,
+        teacher: Teacher,
+        take: Callable[[], list[StudiedPage]],
+        settings: LocatingSettings,
+    ) -> None:
+        self.lessons, self.teacher, self.take, self.settings = lessons, teacher, take, settings
+        self.known: list[KnownStates] = []
+        self.rng = random.Random(teacher.rng.random())
+
+    def draw(self) -> list[KnownStates]:
+        """Sequences of one step."""
+        for _ in range(self.settings.fresh if self.known else self.settings.first):
+            known = self._new()
+            if len(self.known) < self.settings.pool:
+                self.known.append(known)
+            else:
+                self.known[self.rng.randrange(self.settings.pool)] = known
+        return self.rng.sample(self.known, min(self.settings.batch, len(self.known)))
+
+    def _new(self) -> KnownStates:
+        while True:
+            pages = [self.rng.choice(self.take())]
+            turns = self.teacher.questions(pages, is_printed_only=True)[: self.settings.turns]
+            if not turns:
+                continue
+            exercise = self.teacher.conversation(pages, turns, question_weight=0.0)
+            if exercise.looks and len(exercise.input_ids) <= self.settings.longest:
+                return self.lessons.known(
+                    exercise,
+                    pages,
+                    empty_share=self.settings.empty_share,
+                    misread=self.settings.misread,
+                )

@@ -1,0 +1,90 @@
+"""Locating lessons: states worked out once teach where answers stand."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from leopard.inference.loading import has_fast_bfloat16
+from leopard.training.nano.dialogue import StudiedPage, Teacher
+from leopard.training.nano.language_stage import LanguageLessons
+from leopard.training.nano.locating import (
+    TAUGHT,
+    KnownPool,
+    KnownStates,
+    LocatingLessons,
+    LocatingSettings,
+)
+from leopard.training.nano.package import nano_processor, new_model
+from tests.training.nano.test_dialogue import page
+
+QUESTIONS = (
+    ("What is the total due?", "12.50", "lookup"),
+    ("Where does it ship to?", "Oslo", "lookup"),
+    ("How many lines are there?", "3", "count"),
+)
+
+
+def studied() -> StudiedPage:
+    return page("Total due: 12.50", "Ship to: Oslo", "Terms: none", questions=QUESTIONS)
+
+
+@pytest.fixture
+def whole() -> LanguageLessons:
+    whole = LanguageLessons(new_model(seed=1))
+    for name, parameter in whole.named_parameters():
+        parameter.requires_grad_(any(part in name for part in TAUGHT))
+    return whole
+
+
+def pool(whole: LanguageLessons, **changes: int) -> KnownPool:
+    teacher = Teacher(nano_processor().prompt_builder, seed=1)
+    settings = LocatingSettings(first=2, fresh=1, pool=3, batch=2, misread=0.0, **changes)
+    return KnownPool(LocatingLessons(whole), teacher, lambda: [studied()], settings)
+
+
+def test_known_states_are_those_of_the_whole_model(whole: LanguageLessons) -> None:
+    teacher = Teacher(nano_processor().prompt_builder, seed=1)
+    pages = [studied()]
+    turns = teacher.questions(pages, is_printed_only=True)
+    assert len(turns) == 2  # nothing is located for a count
+    exercise = teacher.conversation(pages, turns, question_weight=0.0)
+    known = LocatingLessons(whole).known(exercise, pages, empty_share=1.0, misread=0.0)
+    ids = torch.tensor(exercise.input_ids)[None]
+    kept = [torch.ones(len(exercise.input_ids), dtype=torch.bool)]
+    with (
+        torch.no_grad(),
+        torch.autocast("cpu", torch.bfloat16, enabled=has_fast_bfloat16()),
+    ):
+        embedded = whole.embedded(ids, [(exercise, pages)], kept, 0.0)
+        states = whole.decoder(inputs_embeds=embedded, output_hidden_states=True).hidden_states[2]
+    torch.testing.assert_close(known.states.float(), states[0].float(), atol=0.01, rtol=0.01)
+    assert [look.position for look in known.looks] == [look.position for look in exercise.looks]
+
+
+def test_a_pool_keeps_what_was_worked_out_and_takes_in_more(whole: LanguageLessons) -> None:
+    known = pool(whole)
+    assert len(known.draw()) == 2
+    first = list(known.known)
+    known.draw()
+    assert len(known.known) == 3
+    known.draw()
+    assert len(known.known) == 3
+    assert sum(any(each is old for old in first) for each in known.known) >= 1
+    assert all(isinstance(each, KnownStates) for each in known.known)
+
+
+def test_a_few_steps_teach_where_the_answers_of_a_page_stand(whole: LanguageLessons) -> None:
+    torch.manual_seed(0)
+    known = pool(whole)
+    taught = [p for p in whole.parameters() if p.requires_grad]
+    optimiser = torch.optim.AdamW(taught, lr=3e-4)
+    figures = []
+    for _ in range(12):
+        optimiser.zero_grad()
+        figures.append(known.lessons.learn(known.draw()))
+        optimiser.step()
+    assert figures[-1]["loss"] < 0.6 * figures[0]["loss"]
+    assert figures[-1]["meant"] >= figures[0]["meant"]
+    assert figures[-1]["first"] > 0.5
+    assert all(p.grad is None for p in whole.parameters() if not p.requires_grad)
