@@ -51,11 +51,11 @@ class LocatingSettings:
 
     batch: int = 12
     """Sequences of one step."""
-    pool: int = 400
+    pool: int = 1500
     """Sequences kept to draw from."""
-    first: int = 40
+    first: int = 60
     """Sequences worked out before the first step."""
-    fresh: int = 3
+    fresh: int = 6
     """Sequences worked out for each step."""
     turns: int = 12
     """Questions of a sequence at most."""

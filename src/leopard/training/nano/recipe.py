@@ -48,7 +48,7 @@ READER = ReaderStage(
 )
 LOCATING = LocatingStage(
     plan=PagePlan(grids=SMALL_GRIDS, text_px=TEXT, documents=0.5, tiles=(4, 6)),
-    course=CourseSettings(steps=600, learning_rate=0.6e-3, warmup_steps=10, log_every=20),
+    course=CourseSettings(steps=1500, learning_rate=0.6e-3, warmup_steps=10, log_every=20),
 )
 ASKING = LanguageStage(
     plan=PagePlan(grids=GRIDS, text_px=TEXT, documents=0.55),
