@@ -26,7 +26,7 @@ def nano(
     ] = 1.0,
     start: Annotated[
         Path | None,
-        typer.Option(help="Model folder that reader and locating begin with instead of nothing."),
+        typer.Option(help="Folder of weights, all or a part, that reader and locating begin with."),
     ] = None,
     threads: Annotated[
         int, typer.Option(help="Cores for learning; pages are made by one more process.", min=1)

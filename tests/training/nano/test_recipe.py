@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 from PIL import Image
+from safetensors.torch import save_file
 
 from leopard.errors import TrainingError
 from leopard.inference.leopard import Leopard
@@ -13,7 +15,9 @@ from leopard.schema.generation import SamplingOptions
 from leopard.schema.geometry import ImageSize
 from leopard.training.nano import recipe
 from leopard.training.nano.lessons import PageDraft
+from leopard.training.nano.package import new_model
 from leopard.training.nano.recipe import STAGES, run_stage
+from leopard.training.nano.stages import LanguageStage, language_lessons
 
 
 class NoPages:
@@ -33,6 +37,18 @@ def test_no_page_of_the_lessons_has_more_tiles_than_the_processor_gives() -> Non
     from leopard.training.nano.package import MAX_TILES
 
     assert most <= MAX_TILES
+
+
+def test_a_start_may_hold_some_weights_and_none_of_another_model(tmp_path: Path) -> None:
+    name = "model.language_model.layers.2.mlp.up_proj.weight"
+    taught = torch.full_like(new_model(2).state_dict()[name], 0.25)
+    save_file({name: taught.half()}, tmp_path / "model.safetensors")
+    stage = LanguageStage(plan=recipe.LOCATING.plan, course=recipe.LOCATING.course)
+    lessons = language_lessons(stage, start=tmp_path)
+    torch.testing.assert_close(lessons.decoder.layers[2].mlp.up_proj.weight.detach(), taught)
+    save_file({"model.other.weight": taught}, tmp_path / "model.safetensors")
+    with pytest.raises(TrainingError, match=r"such as model\.other\.weight"):
+        language_lessons(stage, start=tmp_path)
 
 
 @pytest.mark.slow

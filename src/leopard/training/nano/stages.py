@@ -223,7 +223,8 @@ def train_locating(
         folder: Of this stage; gone on with when it holds a checkpoint.
         stage: How.
         report: Told the figures.
-        start: Model folder whose codes, connector and language model a new course begins with.
+        start: Model folder whose codes, connector and language model a new course begins with; it
+            may hold a part of a model's weights only.
     """
     whole = language_lessons(LanguageStage(plan=stage.plan, course=stage.course, trained=TAUGHT),
                              start=start)  # fmt: skip
@@ -242,12 +243,12 @@ def train_locating(
 def language_lessons(stage: LanguageStage, *, start: Path | None = None) -> LanguageLessons:
     """The language model with its eyes: untrained, of a model folder or of an earlier course."""
     checkpoint = start if start is not None and start.is_file() else None
-    folder = stage.eyes or (None if checkpoint else start)
-    model = (
-        new_model(stage.seed)
-        if folder is None
-        else LeopardForConditionalGeneration.from_pretrained(folder, dtype=torch.float32)
-    )
+    if stage.eyes is not None:
+        model = LeopardForConditionalGeneration.from_pretrained(stage.eyes, dtype=torch.float32)
+    else:
+        model = new_model(stage.seed)
+        if start is not None and checkpoint is None:
+            _take_over(model, start)
     lessons = LanguageLessons(model, is_seeing_features=stage.eyes is not None)
     # The connector begins as an exact map, by units far from zero: the least step in one of its
     # weights would move all visual tokens together.
@@ -257,6 +258,18 @@ def language_lessons(stage: LanguageStage, *, start: Path | None = None) -> Lang
     if checkpoint is not None:
         lessons.load_state_dict(checkpoint_weights(checkpoint))
     return lessons
+
+
+def _take_over(model: LeopardForConditionalGeneration, folder: Path) -> None:
+    """Give a new model the weights of a folder, which may hold a part of them only."""
+    weights = _model_weights(folder, "")
+    unknown = sorted(set(weights) - set(model.state_dict()))
+    if unknown:
+        raise TrainingError(
+            f"{folder} holds {len(unknown)} weights that the small model does not have, such as "
+            f"{unknown[0]}; give a folder of this model"
+        )
+    model.load_state_dict(weights, strict=False)
 
 
 def _model_weights(model_folder: Path, prefix: str) -> dict[str, Tensor]:
