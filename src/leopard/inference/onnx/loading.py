@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from leopard.errors import ConfigError
 from leopard.inference.growing_cache import keeps_all, new_cache
+from leopard.inference.huge_pages import use_huge_pages
 from leopard.inference.onnx.blocks import BITS, STEP, pack_blocks
 from leopard.inference.onnx.decoder import OnnxDecoder
 from leopard.inference.onnx.graph import (
@@ -88,7 +89,9 @@ def take_language_model(model: Any, form: str | None = None) -> OnnxDecoder:
         digest = hashlib.sha256(written + weights.finish()).digest()
         language.layers = nn.ModuleList([ComputedElsewhere(digest, weights.num_bytes)])
         model.lm_head = ComputedElsewhere(digest, 0)
-        return OnnxDecoder(written, weights.folder, sizes)
+        decoder = OnnxDecoder(written, weights.folder, sizes)
+    use_huge_pages()
+    return decoder
 
 
 def _require_packages() -> None:
