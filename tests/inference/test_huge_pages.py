@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ctypes
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from leopard.inference.huge_pages import HUGE, large_regions, use_huge_pages
+from leopard.inference import huge_pages
+from leopard.inference.huge_pages import HUGE, large_regions
 
 SMAPS = """\
 55c920288000-55c948288000 rw-p 00000000 00:00 0                          [heap]
@@ -42,9 +45,37 @@ def test_only_large_private_regions_that_are_in_use_are_chosen() -> None:
     )
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such pages")
+class Kernel:
+    """Answers as the kernel would, and remembers what it was asked."""
+
+    def __init__(self, collapses: bool) -> None:
+        self.collapses = collapses
+        self.asked: list[tuple[int, int, int]] = []
+
+    def madvise(self, where: ctypes.c_void_p, size: ctypes.c_size_t, advice: int) -> int:
+        self.asked.append((where.value or 0, size.value, advice))
+        return 0 if self.collapses or advice == 14 else -1
+
+
+@pytest.mark.parametrize("collapses", [True, False])
+def test_what_the_kernel_refuses_is_not_counted(
+    collapses: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    maps = tmp_path / "smaps"
+    maps.write_text(SMAPS)
+    kernel = Kernel(collapses)
+    monkeypatch.setattr(huge_pages, "_MAPS", maps)
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr(ctypes, "CDLL", lambda _: kernel)
+    regions = list(large_regions(SMAPS.splitlines()))
+    whole = sum(end - first for first, end in regions)
+    assert huge_pages.use_huge_pages() == (whole if collapses else 0)
+    assert kernel.asked == [
+        (first, end - first, advice) for first, end in regions for advice in (14, 25)
+    ]
+
+
 def test_memory_holds_the_same_afterwards() -> None:
     numbers = np.arange(8 << 20, dtype=np.float32)
-    held = use_huge_pages()
-    assert held >= 0
+    huge_pages.use_huge_pages()
     np.testing.assert_array_equal(numbers, np.arange(8 << 20, dtype=np.float32))

@@ -15,9 +15,10 @@ from leopard.schema.generation import SamplingOptions
 from leopard.schema.geometry import ImageSize
 from leopard.training.nano import recipe
 from leopard.training.nano.lessons import PageDraft
+from leopard.training.nano.locating import TAUGHT
 from leopard.training.nano.package import new_model
 from leopard.training.nano.recipe import STAGES, run_stage
-from leopard.training.nano.stages import LanguageStage, language_lessons
+from leopard.training.nano.stages import language_lessons
 
 
 class NoPages:
@@ -43,12 +44,11 @@ def test_a_start_may_hold_some_weights_and_none_of_another_model(tmp_path: Path)
     name = "model.language_model.layers.2.mlp.up_proj.weight"
     taught = torch.full_like(new_model(2).state_dict()[name], 0.25)
     save_file({name: taught.half()}, tmp_path / "model.safetensors")
-    stage = LanguageStage(plan=recipe.LOCATING.plan, course=recipe.LOCATING.course)
-    lessons = language_lessons(stage, start=tmp_path)
+    lessons = language_lessons(trained=TAUGHT, seed=1, start=tmp_path)
     torch.testing.assert_close(lessons.decoder.layers[2].mlp.up_proj.weight.detach(), taught)
     save_file({"model.other.weight": taught}, tmp_path / "model.safetensors")
     with pytest.raises(TrainingError, match=r"such as model\.other\.weight"):
-        language_lessons(stage, start=tmp_path)
+        language_lessons(trained=TAUGHT, seed=1, start=tmp_path)
 
 
 @pytest.mark.slow

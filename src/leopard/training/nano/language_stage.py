@@ -24,7 +24,14 @@ from leopard.schema.geometry import ImageSize
 from leopard.training.nano.characters import NUM_CLASSES, image_slots
 from leopard.training.nano.dialogue import Exercise, StudiedPage, Teacher, Turn
 from leopard.training.nano.lessons import Lesson, printed_lines
-from leopard.training.nano.pointers import FIRST, SECOND, SPELL, Look, PointerTeacher
+from leopard.training.nano.pointers import (
+    FIRST,
+    FIRST_LAYER,
+    SECOND,
+    SPELL,
+    Look,
+    PointerTeacher,
+)
 from leopard.training.nano.reader_stage import GEOMETRY, MAX_TILES, POLICY
 from leopard.training.nano.workers import LessonStream
 
@@ -192,7 +199,7 @@ class LanguageLessons(nn.Module):
             `loss` over weighted tokens; `right`, the share of fully weighted tokens predicted;
             `begun`, the share of answers begun right; `found`, `meant` and `spelled`, the shares of
             pointed characters that the three parts of attention found; and `gathered`, the share of
-            attention on the letters of labels.
+            attention on the letters of labels. `found` is left out where nothing teaches it.
         """
         total = sum(sum(exercise.weights) for exercise, _ in batch)
         goals = [goal for exercise, _ in batch for goal in exercise.targets]
@@ -235,6 +242,8 @@ class LanguageLessons(nn.Module):
             figures["begun"] += int((is_right & begins).sum()) / beginnings
             for name in WEIGHTS:
                 figures[name] += getattr(sums, name).right / counts_of[name]
+        if not self.pointers.is_taught(FIRST_LAYER):
+            del figures["found"]  # not looked at
         return figures
 
     def embedded(
@@ -377,13 +386,19 @@ def _padded(
     return ids, weights, targets, positions
 
 
+def new_positions(kept: Tensor) -> list[int]:
+    """Number of each position when only the kept ones are counted."""
+    numbers: list[int] = (kept.cumsum(0) - 1).tolist()
+    return numbers
+
+
 def _moved_looks(
     part: Sequence[tuple[Exercise, list[StudiedPage]]], kept: list[Tensor]
 ) -> list[list[Look]]:
     """Looks of each sequence, positions counted without the tokens left out."""
     return [
         [look.moved(new) for look in exercise.looks]
-        for (exercise, _), new in zip(part, [mask.cumsum(0) - 1 for mask in kept], strict=True)
+        for (exercise, _), new in zip(part, map(new_positions, kept), strict=True)
     ]
 
 

@@ -19,7 +19,7 @@ from leopard.inference.loading import has_fast_bfloat16
 from leopard.training.nano.characters import LINES_PER_CELL, PLACES_PER_LINE
 from leopard.training.nano.codes import class_codes
 from leopard.training.nano.dialogue import Exercise, StudiedPage, Teacher
-from leopard.training.nano.language_stage import LanguageLessons, thinned
+from leopard.training.nano.language_stage import LanguageLessons, new_positions, thinned
 from leopard.training.nano.pointers import (
     GATHERING_LAYER,
     SECOND_LAYER,
@@ -92,6 +92,7 @@ class LocatingLessons(nn.Module):
         self.looking = layers[SECOND_LAYER]
         self._whole = [lessons]
         self._codes = class_codes()[:, :IDENTITY]
+        self._places = torch.stack([place_of_line(line) for line in range(LINES_PER_CELL)])
 
     @torch.no_grad()
     def known(
@@ -103,7 +104,7 @@ class LocatingLessons(nn.Module):
         kept = thinned(exercise, pages, empty_share)
         ids = torch.tensor(exercise.input_ids)[kept][None]
         positions = kept.nonzero().squeeze(1)
-        new = kept.cumsum(0) - 1
+        new = new_positions(kept)
         with torch.autocast("cpu", torch.bfloat16, enabled=has_fast_bfloat16()):
             hidden = whole.embedded(ids, [(exercise, pages)], [kept], misread)
             turns = decoder.rotary_emb(hidden, positions[None])
@@ -164,8 +165,9 @@ class LocatingLessons(nn.Module):
         logits = spoken @ codes.T * CODE_GAIN
         goals = torch.tensor([look.token for look in known.looks])
         lines = torch.tensor([look.slot // PLACES_PER_LINE for look in known.looks])
-        frames = torch.stack([place_of_line(line) for line in range(LINES_PER_CELL)])
-        places = torch.einsum("npd,nd->np", frames[lines], before[goals].detach()) * MEANT_SHARE
+        places = (
+            torch.einsum("npd,nd->np", self._places[lines], before[goals].detach()) * MEANT_SHARE
+        )
         meant = after[:, MEANT : MEANT + PLACE_SIZE]
         loss = nn.functional.cross_entropy(logits, first, reduction="sum")
         loss = loss + (spoken - codes[first]).square().sum()

@@ -49,9 +49,8 @@ class Look:
     first: int
     """Class of the answer's first character."""
 
-    def moved(self, to: Tensor) -> Look:
-        """The same after positions were renumbered."""
-        new = to.tolist()
+    def moved(self, new: Sequence[int]) -> Look:
+        """The same after positions were renumbered; `new` holds the new number of each."""
         beside, above = (tuple(new[n] for n in group) for group in (self.beside, self.above))
         return replace(
             self,
@@ -127,12 +126,12 @@ class PointerTeacher:
                 (SPELL, SPELLING_LAYER, sums.spelled),
             ):
                 asked = (parts & part > 0).nonzero().squeeze(1)
-                if len(asked) and self._is_taught(index):
+                if len(asked) and self.is_taught(index):
                     scores = self.log_attention(index, row, asked)[:, :PLACES]
                     sum_.add(len(asked), *_slot_loss(scores, token[asked], slot[asked]))
         return sums
 
-    def _is_taught(self, index: int) -> bool:
+    def is_taught(self, index: int) -> bool:
         """Whether a layer's attention learns or its figures are wanted: always the last one's."""
         return index == SPELLING_LAYER or self.layers[index].self_attn.q_proj.weight.requires_grad
 

@@ -5,7 +5,7 @@ Knows nothing of where pages come from (`PageSource`) or where the result is kep
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -174,7 +174,7 @@ def train_language(
         start: Model folder whose codes, connector and language model a new course begins with, or
             the checkpoint of an earlier course.
     """
-    lessons = language_lessons(stage, start=start)
+    lessons = language_lessons(trained=stage.trained, seed=stage.seed, eyes=stage.eyes, start=start)
     course = Course(lessons, stage.course, folder, plain=PLAIN_LANGUAGE, quick="head")
     settings = stage.lessons
     study = study_slots if stage.eyes is None else FeatureStudy(stage.eyes)
@@ -226,8 +226,7 @@ def train_locating(
         start: Model folder whose codes, connector and language model a new course begins with; it
             may hold a part of a model's weights only.
     """
-    whole = language_lessons(LanguageStage(plan=stage.plan, course=stage.course, trained=TAUGHT),
-                             start=start)  # fmt: skip
+    whole = language_lessons(trained=TAUGHT, seed=stage.seed, start=start)
     course = Course(whole, stage.course, folder, plain=PLAIN_LANGUAGE)
     first = stage.seed * 10**9 + course.step * 1000
     stream = LessonStream(source, stage.plan, study_slots, first_seed=first)
@@ -240,20 +239,33 @@ def train_locating(
         stream.close()
 
 
-def language_lessons(stage: LanguageStage, *, start: Path | None = None) -> LanguageLessons:
-    """The language model with its eyes: untrained, of a model folder or of an earlier course."""
+def language_lessons(
+    *,
+    trained: Sequence[str],
+    seed: int,
+    eyes: Path | None = None,
+    start: Path | None = None,
+) -> LanguageLessons:
+    """The language model with its eyes: untrained, of a model folder or of an earlier course.
+
+    Args:
+        trained: Parts of the names of parameters that learn.
+        seed: Of the noise in untrained weights.
+        eyes: Model folder whose encoder is looked through; None for true slots.
+        start: See `train_language` and `train_locating`.
+    """
     checkpoint = start if start is not None and start.is_file() else None
-    if stage.eyes is not None:
-        model = LeopardForConditionalGeneration.from_pretrained(stage.eyes, dtype=torch.float32)
+    if eyes is not None:
+        model = LeopardForConditionalGeneration.from_pretrained(eyes, dtype=torch.float32)
     else:
-        model = new_model(stage.seed)
+        model = new_model(seed)
         if start is not None and checkpoint is None:
             _take_over(model, start)
-    lessons = LanguageLessons(model, is_seeing_features=stage.eyes is not None)
+    lessons = LanguageLessons(model, is_seeing_features=eyes is not None)
     # The connector begins as an exact map, by units far from zero: the least step in one of its
     # weights would move all visual tokens together.
     for name, parameter in lessons.named_parameters():
-        is_trained = any(part in name for part in stage.trained)
+        is_trained = any(part in name for part in trained)
         parameter.requires_grad_(is_trained and not name.startswith("front."))
     if checkpoint is not None:
         lessons.load_state_dict(checkpoint_weights(checkpoint))
