@@ -105,7 +105,7 @@ def _alone(choice: BatchChoice, answers: Path, settings: BatchSettings) -> Batch
 
 def _together(choice: BatchChoice, answers: Path, settings: BatchSettings) -> BatchCounts:
     """As `_alone`, by several workers."""
-    from leopard.cli.curate_parts import progress
+    from leopard.cli._progress import progress
     from leopard.inference.question_parts import answer_in_parts
 
     how = choice.workers

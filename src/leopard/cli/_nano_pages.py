@@ -67,6 +67,12 @@ def _maker(split: Split) -> SampleMaker:
     from leopard.curation.synthesis.settings import load_preset
 
     settings = load_preset("nano").model_copy(
-        update={"max_pages": 2, "section_weights": (0.8, 0.2), "web_renderer": "typst"}
+        update={
+            "max_pages": 2,
+            "section_weights": (0.8, 0.2),
+            "web_renderer": "typst",
+            "min_turns": 12,
+            "max_turns": 20,
+        }
     )
     return SampleMaker(settings, split)

@@ -99,7 +99,8 @@ def synth(
 
     SLURM: --executor rank --rank $SLURM_PROCID --world $SLURM_NTASKS
     """
-    from leopard.cli.curate_parts import choose_executor, make_plan, progress
+    from leopard.cli._progress import progress
+    from leopard.cli.curate_parts import choose_executor, make_plan
     from leopard.curation.plan import save_plan
     from leopard.curation.work import make_shard
 
@@ -145,7 +146,7 @@ def verify(folder: Shards) -> None:
 
     Example: leopard curate verify data/nano
     """
-    from leopard.cli.curate_parts import progress
+    from leopard.cli._progress import progress
     from leopard.curation.verify import verify_folder
     from leopard.schema.shards import read_info, shard_paths
 

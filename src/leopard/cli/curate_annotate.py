@@ -72,7 +72,7 @@ def annotate(
 def _run(annotation: Annotation, workers: int, place: tuple[int, int]) -> None:
     from functools import partial
 
-    from leopard.cli.curate_parts import progress
+    from leopard.cli._progress import progress
     from leopard.curation.annotation.ledger import Ledger
     from leopard.curation.annotation.running import Report, annotate_shard, stored_tally
     from leopard.executors.local import LocalExecutor

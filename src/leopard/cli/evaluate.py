@@ -190,7 +190,7 @@ def _run_shared(
     quiet: bool,
 ) -> RunCounts:
     """Share this rank's samples among workers; what each did, summed."""
-    from leopard.cli.curate_parts import progress
+    from leopard.cli._progress import progress
     from leopard.evaluation.runner import RunCounts
 
     units = [

@@ -171,7 +171,7 @@ def _jobs(
 
 def _run_all(jobs: list[_Job], workers: int) -> dict[str, Path]:
     """Folder of each run, all of them finished."""
-    from leopard.cli.curate_parts import progress
+    from leopard.cli._progress import progress
     from leopard.executors.local import LocalExecutor
 
     units = [

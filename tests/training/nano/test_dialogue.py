@@ -78,8 +78,10 @@ def test_positions_that_say_an_answer_know_its_place_and_its_label(teacher: Teac
     studied = page("Total due: 12.50", questions=(("What is the total due?", "12.50", "lookup"),))
     exercise = teacher.conversation([studied], teacher.questions([studied]), question_weight=0.1)
     said = [chr(exercise.input_ids[look.position + 1]) for look in exercise.looks]
-    assert "".join(said) == "12.50"
+    assert "".join(said) == "12."
+    assert [look.is_after for look in exercise.looks] == [False, True, True]
     look = exercise.looks[0]
+    assert look.weight > 10 * exercise.looks[1].weight  # where "1" is read, its place is known
     assert studied.tokens[look.token - exercise.image_starts[0], look.slot] == character_class("1")
     assert "".join(chr(exercise.input_ids[n]) for n in look.beside) == " due"
     assert look.above == ()

@@ -46,7 +46,7 @@ READ_ON = (
 UNKNOWN = (-1, -1)
 PRINTED = frozenset({"lookup", "cell"})
 """Families of questions whose answers are printed."""
-MOST_LOOKS = 8
+MOST_LOOKS = 3
 """Characters of an answer whose positions are shown where it begins."""
 LONGEST_ANSWER = 40
 """Characters of a passage read on."""
@@ -265,7 +265,10 @@ class Teacher:
         beside, above = (tuple(letters[n] for n in group) for group in (about.beside, about.above))
         at = exercise.image_starts[turn.image] + token
         first = character_class(turn.answer[0])
-        return [Look(n - 1, at, slot, beside, above, first) for n in said[:MOST_LOOKS]]
+        return [
+            Look(n - 1, at, slot, beside, above, first, is_after=bool(number))
+            for number, n in enumerate(said[:MOST_LOOKS])
+        ]
 
     @staticmethod
     def _extend(exercise: Exercise, ids: list[int], weight: float) -> None:

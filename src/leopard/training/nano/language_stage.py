@@ -203,7 +203,7 @@ class LanguageLessons(nn.Module):
         """
         total = sum(sum(exercise.weights) for exercise, _ in batch)
         goals = [goal for exercise, _ in batch for goal in exercise.targets]
-        looks = [look for exercise, _ in batch for look in exercise.looks]
+        looks = [k for exercise, _ in batch for k in exercise.looks if not k.is_after]
         counts_of = {
             name: 1 + sum(parts & part > 0 for _, _, parts in goals)
             for name, part in (("found", FIRST), ("spelled", SPELL))

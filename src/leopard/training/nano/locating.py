@@ -26,6 +26,7 @@ from leopard.training.nano.pointers import (
     Look,
     PointerSums,
     positions_of,
+    weights_of,
 )
 from leopard.training.nano.start import MEANT_SHARE
 from leopard.training.nano.start_heads import NUM_HEADS
@@ -120,8 +121,9 @@ class LocatingLessons(nn.Module):
             `loss`; `gathered`, the share of attention on the letters of labels; `meant`, the share
             of looks that hit; and `first`, the share that know the answer's first character.
         """
-        count = 1 + sum(len(known.looks) for known in batch)
-        letters = 1 + sum(bool(k.beside) + bool(k.above) for each in batch for k in each.looks)
+        looks = [look for known in batch for look in known.looks if not look.is_after]
+        count = 1 + len(looks)
+        letters = 1 + sum(bool(look.beside) + bool(look.above) for look in looks)
         figures = dict.fromkeys(("loss", "gathered", "meant", "first"), 0.0)
         for known in batch:
             sums = PointerSums()
@@ -168,13 +170,13 @@ class LocatingLessons(nn.Module):
         places = (
             torch.einsum("npd,nd->np", self._places[lines], before[goals].detach()) * MEANT_SHARE
         )
+        weight, is_first = weights_of(known.looks)
         meant = after[:, MEANT : MEANT + PLACE_SIZE]
-        loss = nn.functional.cross_entropy(logits, first, reduction="sum")
-        loss = loss + (spoken - codes[first]).square().sum()
-        loss = (
-            loss + (meant - places).square().sum() / (PLACE_LENGTH * MEANT_SHARE) ** 2 / PLACE_SIZE
-        )
-        return int((logits.argmax(-1) == first).sum()), loss
+        loss = nn.functional.cross_entropy(logits, first, reduction="none")
+        loss = loss + (spoken - codes[first]).square().sum(1)
+        off = (meant - places).square().mean(1) / (PLACE_LENGTH * MEANT_SHARE) ** 2
+        is_right = (logits.argmax(-1) == first) & is_first
+        return int(is_right.sum()), ((loss + off) * weight).sum()
 
 
 class KnownPool:

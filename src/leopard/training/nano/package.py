@@ -12,6 +12,7 @@ import torch
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from transformers import GenerationConfig, PreTrainedTokenizerFast, SmolLM3Config
 
+from leopard.inference.loading import has_fast_bfloat16
 from leopard.model import LeopardConfig, LeopardForConditionalGeneration
 from leopard.model.reader import LeopardReaderConfig
 from leopard.processor import LeopardProcessor
@@ -133,7 +134,11 @@ def new_model(seed: int) -> LeopardForConditionalGeneration:
 
 
 def write_model(model: LeopardForConditionalGeneration, folder: Path) -> None:
-    """Write a complete model folder, weights in half precision (they are read as float32)."""
+    """Write a complete model folder, weights in 16 bits (they are read as float32).
+
+    Weights keep the type that lessons multiplied them in: starting circuits hold large numbers that
+    cancel one another, and rounded otherwise they act otherwise than what was learned around them.
+    """
     tokenizer = nano_tokenizer()
     generation: Any = GenerationConfig(
         do_sample=False,
@@ -145,5 +150,6 @@ def write_model(model: LeopardForConditionalGeneration, folder: Path) -> None:
         pad_token_id=tokenizer.pad_token_id,
     )
     model.generation_config = generation
-    model.half().save_pretrained(folder)
+    model.to(torch.bfloat16 if has_fast_bfloat16() else torch.float16)
+    model.save_pretrained(folder)
     nano_processor().save_pretrained(folder)

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 FIRST_LAYER, GATHERING_LAYER, SECOND_LAYER, SPELLING_LAYER = 1, 2, 3, 4
 IDLE_WEIGHT = 0.08
 """Weight of the lesson that heads of other slots must rest on the first token."""
+AFTER_WEIGHT = 0.05
+"""Weight of a look from within an answer."""
 FIRST, SECOND, SPELL = 1, 2, 4
 """Parts that a pointer is a lesson for; they add up."""
 
@@ -48,6 +50,14 @@ class Look:
     """Positions of letters that find the label above it."""
     first: int
     """Class of the answer's first character."""
+    is_after: bool = False
+    """Whether the position says a later character: it has seen the first one, so it knows where the
+    answer stands all too easily and counts little."""
+
+    @property
+    def weight(self) -> float:
+        """How much the look counts."""
+        return AFTER_WEIGHT if self.is_after else 1.0
 
     def moved(self, new: Sequence[int]) -> Look:
         """The same after positions were renumbered; `new` holds the new number of each."""
@@ -147,14 +157,17 @@ class PointerTeacher:
         goal = torch.tensor([look.token for look in looks])
         line = torch.tensor([look.slot // PLACES_PER_LINE for look in looks])
         scores = self.log_attention(SECOND_LAYER, row, asked)[:, :LOOKING_HEADS]
-        sums.meant.add(len(looks), *_look_loss(scores, goal, line))
+        loss, is_right = _look_loss(scores, goal, line)
+        weight, is_first = weights_of(looks)
+        sums.meant.add(int(is_first.sum()), (loss * weight).sum(), (is_right & is_first).sum())
         scores = self.log_attention(GATHERING_LAYER, row, asked)
         for head, name in zip(VOTE_HEADS, ("beside", "above"), strict=True):
             for number, look in enumerate(looks):
                 letters: tuple[int, ...] = getattr(look, name)
                 if letters:
                     share = scores[number, head, list(letters)].logsumexp(-1)
-                    sums.gathered.add(1, -share, share.exp())
+                    right = share.exp() * (not look.is_after)
+                    sums.gathered.add(not look.is_after, -share * look.weight, right)
 
     def log_attention(self, index: int, row: int, asked: Tensor) -> Tensor:
         """Log attention of the asked positions, (asked, heads, keys); causal."""
@@ -178,6 +191,12 @@ def positions_of(looks: Sequence[Look]) -> Tensor:
     return torch.tensor([look.position for look in looks])
 
 
+def weights_of(looks: Sequence[Look]) -> tuple[Tensor, Tensor]:
+    """How much each look counts, and whether it is the one where the answer begins, (looks,)."""
+    weight = torch.tensor([look.weight for look in looks])
+    return weight, torch.tensor([not look.is_after for look in looks])
+
+
 def _turned(vectors: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     """Vectors (positions, heads, width) turned by their positions (rotary, halves)."""
     first, second = vectors.chunk(2, -1)
@@ -193,7 +212,7 @@ def _look_loss(scores: Tensor, goal: Tensor, line: Tensor) -> tuple[Tensor, Tens
         line: Due lines, (looks,).
 
     Returns:
-        The loss, and how many looks are right: where the due heads together look most.
+        The loss of each look, and whether it is right: the due heads together look there most.
     """
     by_line = scores.unflatten(1, (LINES_PER_CELL, -1))
     number = torch.arange(len(line))
@@ -204,7 +223,7 @@ def _look_loss(scores: Tensor, goal: Tensor, line: Tensor) -> tuple[Tensor, Tens
     loss = math.log(due.shape[1]) - at_goal.logsumexp(1) - REST_WEIGHT * apart
     seen = due.detach().logsumexp(1)
     seen[:, 0] = -1e4
-    return loss.sum(), (seen.argmax(-1) == goal).sum()
+    return loss, seen.argmax(-1) == goal
 
 
 def _slot_loss(scores: Tensor, token: Tensor, slot: Tensor) -> tuple[Tensor, Tensor]:
