@@ -62,6 +62,21 @@ def test_known_states_are_those_of_the_whole_model(whole: LanguageLessons) -> No
     assert [look.position for look in known.looks] == [look.position for look in exercise.looks]
 
 
+def test_sequences_stand_further_on_as_if_pages_came_before(whole: LanguageLessons) -> None:
+    teacher = Teacher(nano_processor().prompt_builder, seed=1)
+    pages = [studied()]
+    exercise = teacher.conversation(
+        pages, teacher.questions(pages, is_printed_only=True), question_weight=0.0
+    )
+    lessons = LocatingLessons(whole)
+    near = lessons.known(exercise, pages, empty_share=1.0, misread=0.0)
+    far = lessons.known(exercise, pages, empty_share=1.0, misread=0.0, further=500)
+    assert far.positions[0] == near.positions[0] == 0
+    assert (far.positions[1:] == near.positions[1:] + 500).all()
+    assert far.looks == near.looks
+    assert not torch.equal(far.states, near.states)  # where in the sequence is told in them
+
+
 def test_a_pool_keeps_what_was_worked_out_and_takes_in_more(whole: LanguageLessons) -> None:
     known = pool(whole)
     assert len(known.draw()) == 2

@@ -39,6 +39,8 @@ from leopard.training.nano.zones import (
     place_of_line,
 )
 
+GATHERED_WEIGHT = 0.15
+"""How much the last letters of labels count as what to gather by: other letters may tell better."""
 CODE_GAIN = 5.0
 """Sharpness with which a code tells a character."""
 
@@ -66,6 +68,8 @@ class LocatingSettings:
     """Share of empty visual tokens that are kept."""
     longest: int = 6000
     """Positions of a sequence at most."""
+    farthest: int = 8000
+    """Half the sequences stand up to so many positions further on, as if more pages came before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,14 +101,29 @@ class LocatingLessons(nn.Module):
 
     @torch.no_grad()
     def known(
-        self, exercise: Exercise, pages: list[StudiedPage], *, empty_share: float, misread: float
+        self,
+        exercise: Exercise,
+        pages: list[StudiedPage],
+        *,
+        empty_share: float,
+        misread: float,
+        further: int = 0,
     ) -> KnownStates:
-        """States of a sequence before the gathering layer."""
+        """States of a sequence before the gathering layer.
+
+        Args:
+            exercise: The sequence.
+            pages: Its pages.
+            empty_share: Share of empty visual tokens that are kept.
+            misread: Largest share of true slots that are replaced.
+            further: Positions between the first token and all others.
+        """
         whole = self._whole[0]
         decoder: Any = whole.decoder
         kept = thinned(exercise, pages, empty_share)
         ids = torch.tensor(exercise.input_ids)[kept][None]
         positions = kept.nonzero().squeeze(1)
+        positions[1:] += further
         new = new_positions(kept)
         with torch.autocast("cpu", torch.bfloat16, enabled=has_fast_bfloat16()):
             hidden = whole.embedded(ids, [(exercise, pages)], [kept], misread)
@@ -128,7 +147,8 @@ class LocatingLessons(nn.Module):
         for known in batch:
             sums = PointerSums()
             first, written = self._score(known, sums)
-            loss = (sums.meant.loss + written) / count + sums.gathered.loss / letters
+            gathered = GATHERED_WEIGHT * sums.gathered.loss / letters
+            loss = (sums.meant.loss + written) / count + gathered
             loss.backward()
             figures["loss"] += loss.item()
             figures["gathered"] += sums.gathered.right / letters
@@ -218,9 +238,11 @@ class KnownPool:
                 continue
             exercise = self.teacher.conversation(pages, turns, question_weight=0.0)
             if exercise.looks and len(exercise.input_ids) <= self.settings.longest:
+                is_further = self.rng.random() < 0.5
                 return self.lessons.known(
                     exercise,
                     pages,
                     empty_share=self.settings.empty_share,
                     misread=self.settings.misread,
+                    further=self.rng.randrange(self.settings.farthest) if is_further else 0,
                 )

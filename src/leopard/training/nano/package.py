@@ -134,10 +134,11 @@ def new_model(seed: int) -> LeopardForConditionalGeneration:
 
 
 def write_model(model: LeopardForConditionalGeneration, folder: Path) -> None:
-    """Write a complete model folder, weights in 16 bits (they are read as float32).
+    """Write a complete model folder, weights in half precision (they are read as float32).
 
-    Weights keep the type that lessons multiplied them in: starting circuits hold large numbers that
-    cancel one another, and rounded otherwise they act otherwise than what was learned around them.
+    Where lessons multiply in bfloat16, weights are first rounded to it: starting circuits hold
+    large numbers that cancel one another, and rounded otherwise they act otherwise than what was
+    learned around them.
     """
     tokenizer = nano_tokenizer()
     generation: Any = GenerationConfig(
@@ -150,6 +151,7 @@ def write_model(model: LeopardForConditionalGeneration, folder: Path) -> None:
         pad_token_id=tokenizer.pad_token_id,
     )
     model.generation_config = generation
-    model.to(torch.bfloat16 if has_fast_bfloat16() else torch.float16)
-    model.save_pretrained(folder)
+    if has_fast_bfloat16():
+        model.bfloat16()
+    model.half().save_pretrained(folder)
     nano_processor().save_pretrained(folder)

@@ -47,7 +47,7 @@ READER = ReaderStage(
     course=CourseSettings(steps=6000, learning_rate=1.1e-3),
 )
 LOCATING = LocatingStage(
-    plan=PagePlan(grids=SMALL_GRIDS, text_px=TEXT, documents=0.5, tiles=(4, 6)),
+    plan=PagePlan(grids=SMALL_GRIDS, text_px=TEXT, documents=0.6, tiles=(4, 6, 9)),
     course=CourseSettings(steps=1500, learning_rate=0.6e-3, warmup_steps=10, log_every=20),
 )
 ASKING = LanguageStage(
@@ -59,12 +59,13 @@ ASKING = LanguageStage(
         turns=9,
         questions=0.85,
         misread=0.12,
+        empty_share=0.3,
         unanswerable=0.1,
         pointer_weight=1.0,
         pages=(1, 1, 1, 1, 2),
     ),
-    course=CourseSettings(steps=300, learning_rate=0.2e-3, warmup_steps=10, log_every=10),
-    trained=("layers.3", "layers.4", "head"),
+    course=CourseSettings(steps=420, learning_rate=0.2e-3, warmup_steps=10, log_every=10),
+    trained=("layers.4", "head"),  # layer 3 would forget where answers stand
     seed=3,
 )
 LOOKING = replace(
