@@ -18,7 +18,14 @@ SIZES = {
     "num_hidden_layers": 1,
     "num_attention_heads": 2,
 }
-SPELLING = {"num_slots": 3, "num_classes": 5, "code_size": 4}
+SPELLING = {
+    "lines_per_cell": 1,
+    "places_per_line": 2,
+    "last_per_line": 1,
+    "num_classes": 5,
+    "code_size": 4,
+    "chain_size": 6,
+}
 
 
 def reader(**extra: int) -> LeopardReader:
@@ -51,7 +58,7 @@ def test_what_it_is_sure_of_comes_out_as_the_code_alone() -> None:
 def test_weights_survive_a_folder(tmp_path: Path) -> None:
     encoder = reader(**SPELLING)
     encoder.save_pretrained(tmp_path)
-    assert AutoConfig.from_pretrained(tmp_path).num_slots == 3
+    assert AutoConfig.from_pretrained(tmp_path).places_per_line == 2
     again = AutoModel.from_pretrained(tmp_path).eval()
     pixels = torch.randn(1, 3, 56, 56)
     torch.testing.assert_close(again(pixels)[0], encoder(pixels)[0])

@@ -2,10 +2,9 @@
 
 The published encoder is a 27-layer ViT; from scratch on a laptop such a design learns slowly. This
 one sees strokes through strided convolutions (stride 4), folds each 28x28-pixel cell into one
-vector, and lets the cells of a crop look at one another. It may end by spelling: for each slot of a
-cell it weighs all characters and passes on the mean of their codes, so that what it is sure of
-comes out as clean as print (a soft codebook). It stands where SigLIP stands: same input,
-`last_hidden_state` out. Knows nothing of prompts or language models.
+vector, and lets the cells of a crop look at one another. It may end by spelling (see
+`leopard.model.spelling`), so that what it is sure of comes out as clean as print. It stands where
+SigLIP stands: same input, `last_hidden_state` out. Knows nothing of prompts or language models.
 """
 
 from __future__ import annotations
@@ -16,6 +15,8 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutput
+
+from leopard.model.spelling import Spelling
 
 STRIDE = 4
 """Pixels per step of the convolutional map."""
@@ -29,9 +30,12 @@ class LeopardReaderConfig(PreTrainedConfig):
         patch_size: Side of a cell that becomes one feature vector, in pixels; a multiple of 4.
         hidden_size: Length of a feature vector; follows from the other sizes if it spells.
         cell_size: Length of a cell's vector inside; `hidden_size` if not given.
-        num_slots: Characters spelled per cell; 0 to pass on the cell's vector itself.
+        lines_per_cell: Lines spelled per cell; 0 to pass on the cell's vector itself.
+        places_per_line: Characters spelled per line.
+        last_per_line: Characters at the end of a line that are passed on once more.
         num_classes: Characters told apart; class 0 is nothing and has no code.
         code_size: Length of a character's code.
+        chain_size: Length of what spelling remembers along a line.
         conv_channels: Channels of the convolutional map.
         num_conv_blocks: Residual 3x3 blocks on the map.
         num_hidden_layers: Attention layers over the cells of one crop.
@@ -47,9 +51,12 @@ class LeopardReaderConfig(PreTrainedConfig):
         patch_size: int = 28,
         hidden_size: int = 320,
         cell_size: int | None = None,
-        num_slots: int = 0,
+        lines_per_cell: int = 0,
+        places_per_line: int = 0,
+        last_per_line: int = 0,
         num_classes: int = 0,
         code_size: int = 0,
+        chain_size: int = 0,
         conv_channels: int = 64,
         num_conv_blocks: int = 4,
         num_hidden_layers: int = 2,
@@ -59,8 +66,11 @@ class LeopardReaderConfig(PreTrainedConfig):
         self.image_size = image_size
         self.patch_size = patch_size
         self.cell_size = cell_size or hidden_size
-        self.num_slots, self.num_classes, self.code_size = num_slots, num_classes, code_size
+        self.lines_per_cell, self.places_per_line = lines_per_cell, places_per_line
+        self.last_per_line, self.num_classes = last_per_line, num_classes
+        self.code_size, self.chain_size = code_size, chain_size
         side = image_size // patch_size
+        num_slots = lines_per_cell * (places_per_line + last_per_line)
         self.hidden_size = num_slots * code_size + 2 * side if num_slots else self.cell_size
         self.conv_channels = conv_channels
         self.num_conv_blocks = num_conv_blocks
@@ -107,47 +117,6 @@ class CellLayer(nn.Module):
         return x + self.down(nn.functional.gelu(self.up(self.norm2(x))))  # type: ignore[no-any-return]
 
 
-class Spelling(nn.Module):
-    """From cells to characters in slots, and from those to features.
-
-    A feature vector holds the code of each slot, in order, then which row and which column of the
-    crop the cell is in, one number each.
-    """
-
-    def __init__(self, config: LeopardReaderConfig) -> None:
-        super().__init__()
-        self.num_slots, self.num_classes = config.num_slots, config.num_classes
-        self.side = config.image_size // config.patch_size
-        self.head = nn.Linear(config.cell_size, config.num_slots * config.num_classes)
-        self.codes = nn.Parameter(torch.zeros(config.num_classes - 1, config.code_size))
-
-    def weigh(self, cells: Tensor) -> Tensor:
-        """Cells (crops, cells, cell_size) to logits (crops, cells, num_slots, num_classes)."""
-        return self.head(cells).unflatten(-1, (self.num_slots, self.num_classes))  # type: ignore[no-any-return]
-
-    def forward(self, shares: Tensor) -> Tensor:
-        """Shares of the characters in each slot to features.
-
-        Args:
-            shares: (crops, cells, num_slots, num_classes); of class 0 nothing is passed on.
-
-        Returns:
-            (crops, cells, hidden_size).
-        """
-        return self._placed(shares[..., 1:] @ self.codes)
-
-    def known(self, classes: Tensor) -> Tensor:
-        """As `forward`, for characters that are known, (crops, cells, num_slots)."""
-        codes = nn.functional.pad(self.codes, (0, 0, 1, 0))
-        return self._placed(codes[classes])
-
-    def _placed(self, codes: Tensor) -> Tensor:
-        crops = len(codes)
-        rows = torch.eye(self.side, dtype=codes.dtype, device=codes.device)
-        places = torch.cat([rows.repeat_interleave(self.side, 0), rows.repeat(self.side, 1)], 1)
-        return torch.cat([codes.flatten(2), places.expand(crops, -1, -1)], -1)
-
-
 class LeopardReader(PreTrainedModel):
     """Crops to one feature vector per cell, row-major."""
 
@@ -172,7 +141,7 @@ class LeopardReader(PreTrainedModel):
             CellLayer(width, config.num_attention_heads) for _ in range(config.num_hidden_layers)
         )
         self.post_layernorm = nn.LayerNorm(width)
-        self.spelling: Spelling | None = Spelling(config) if config.num_slots else None
+        self.spelling: Spelling | None = Spelling(config) if config.lines_per_cell else None
         self.post_init()
 
     def _init_weights(self, module: nn.Module) -> None:
@@ -182,6 +151,7 @@ class LeopardReader(PreTrainedModel):
                 nn.init.zeros_(module.bias)
         elif isinstance(module, Spelling):
             nn.init.normal_(module.codes, std=module.codes.shape[1] ** -0.5)
+            nn.init.normal_(module.told.weight, std=0.1)
         elif isinstance(module, LeopardReader):
             nn.init.trunc_normal_(module.position_embedding, std=0.02)
 
@@ -196,7 +166,7 @@ class LeopardReader(PreTrainedModel):
         """
         hidden = self.look(pixel_values)[0]
         if self.spelling is not None:
-            hidden = self.spelling(self.spelling.weigh(hidden).softmax(-1))
+            hidden = self.spelling(self.spelling.read(hidden))
         return BaseModelOutput(last_hidden_state=hidden)
 
     def look(self, pixel_values: Tensor) -> tuple[Tensor, Tensor]:

@@ -61,7 +61,7 @@ def test_copying_points_at_the_slots_that_hold_the_characters(teacher: Teacher) 
 def test_a_conversation_is_what_the_processor_writes(teacher: Teacher) -> None:
     studied = page("Total due: 12.50", questions=(("What is due?", "12.50", "lookup"),))
     turns = teacher.questions([studied])
-    exercise = teacher.conversation([studied], [*turns, *turns], question_weight=0.1)
+    exercise = teacher.conversation([studied], [*turns, *turns])
     messages = [
         Message("user", (ImagePart(), TextPart("What is due?"))),
         Message("assistant", (TextPart("12.50"),)),
@@ -76,7 +76,7 @@ def test_a_conversation_is_what_the_processor_writes(teacher: Teacher) -> None:
 
 def test_positions_that_say_an_answer_know_its_place_and_its_label(teacher: Teacher) -> None:
     studied = page("Total due: 12.50", questions=(("What is the total due?", "12.50", "lookup"),))
-    exercise = teacher.conversation([studied], teacher.questions([studied]), question_weight=0.1)
+    exercise = teacher.conversation([studied], teacher.questions([studied]))
     said = [chr(exercise.input_ids[look.position + 1]) for look in exercise.looks]
     assert "".join(said) == "12."
     assert [look.is_after for look in exercise.looks] == [False, True, True]

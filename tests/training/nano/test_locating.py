@@ -7,14 +7,13 @@ import torch
 
 from leopard.inference.loading import has_fast_bfloat16
 from leopard.training.nano.dialogue import StudiedPage, Teacher
-from leopard.training.nano.language_stage import LanguageLessons
-from leopard.training.nano.locating import (
-    TAUGHT,
+from leopard.training.nano.known import (
     KnownPool,
     KnownStates,
-    LocatingLessons,
-    LocatingSettings,
+    SequenceSettings,
+    SmallLanguageModel,
 )
+from leopard.training.nano.locating import TAUGHT, LocatingLessons, PrintedQuestions
 from leopard.training.nano.package import nano_processor, new_model
 from tests.training.nano.test_dialogue import page
 
@@ -30,54 +29,52 @@ def studied() -> StudiedPage:
 
 
 @pytest.fixture
-def whole() -> LanguageLessons:
-    whole = LanguageLessons(new_model(seed=1))
+def whole() -> SmallLanguageModel:
+    whole = SmallLanguageModel(new_model(seed=1))
     for name, parameter in whole.named_parameters():
         parameter.requires_grad_(any(part in name for part in TAUGHT))
     return whole
 
 
-def pool(whole: LanguageLessons, **changes: int) -> KnownPool:
+def pool(whole: SmallLanguageModel) -> KnownPool[LocatingLessons]:
     teacher = Teacher(nano_processor().prompt_builder, seed=1)
-    settings = LocatingSettings(first=2, fresh=1, pool=3, batch=2, misread=0.0, **changes)
-    return KnownPool(LocatingLessons(whole), teacher, lambda: [studied()], settings)
+    settings = SequenceSettings(first=2, fresh=1, pool=3, batch=2, misread=0.0)
+    ask = PrintedQuestions(teacher, settings.turns)
+    return KnownPool(LocatingLessons(whole), ask, lambda: [studied()], settings, seed=1)
 
 
-def test_known_states_are_those_of_the_whole_model(whole: LanguageLessons) -> None:
+def test_known_states_are_those_of_the_whole_model(whole: SmallLanguageModel) -> None:
     teacher = Teacher(nano_processor().prompt_builder, seed=1)
     pages = [studied()]
     turns = teacher.questions(pages, is_printed_only=True)
     assert len(turns) == 2  # nothing is located for a count
-    exercise = teacher.conversation(pages, turns, question_weight=0.0)
-    known = LocatingLessons(whole).known(exercise, pages, empty_share=1.0, misread=0.0)
-    ids = torch.tensor(exercise.input_ids)[None]
-    kept = [torch.ones(len(exercise.input_ids), dtype=torch.bool)]
+    exercise = teacher.conversation(pages, turns)
+    known = LocatingLessons(whole).known(exercise, pages)
+    kept = torch.ones(len(exercise.input_ids), dtype=torch.bool)
     with (
         torch.no_grad(),
         torch.autocast("cpu", torch.bfloat16, enabled=has_fast_bfloat16()),
     ):
-        embedded = whole.embedded(ids, [(exercise, pages)], kept, 0.0)
+        embedded = whole.embedded(known.ids, exercise, pages, kept)
         states = whole.decoder(inputs_embeds=embedded, output_hidden_states=True).hidden_states[2]
     torch.testing.assert_close(known.states.float(), states[0].float(), atol=0.01, rtol=0.01)
     assert [look.position for look in known.looks] == [look.position for look in exercise.looks]
 
 
-def test_sequences_stand_further_on_as_if_pages_came_before(whole: LanguageLessons) -> None:
+def test_sequences_stand_further_on_as_if_pages_came_before(whole: SmallLanguageModel) -> None:
     teacher = Teacher(nano_processor().prompt_builder, seed=1)
     pages = [studied()]
-    exercise = teacher.conversation(
-        pages, teacher.questions(pages, is_printed_only=True), question_weight=0.0
-    )
+    exercise = teacher.conversation(pages, teacher.questions(pages, is_printed_only=True))
     lessons = LocatingLessons(whole)
-    near = lessons.known(exercise, pages, empty_share=1.0, misread=0.0)
-    far = lessons.known(exercise, pages, empty_share=1.0, misread=0.0, further=500)
+    near = lessons.known(exercise, pages)
+    far = lessons.known(exercise, pages, further=500)
     assert far.positions[0] == near.positions[0] == 0
     assert (far.positions[1:] == near.positions[1:] + 500).all()
     assert far.looks == near.looks
     assert not torch.equal(far.states, near.states)  # where in the sequence is told in them
 
 
-def test_a_pool_keeps_what_was_worked_out_and_takes_in_more(whole: LanguageLessons) -> None:
+def test_a_pool_keeps_what_was_worked_out_and_takes_in_more(whole: SmallLanguageModel) -> None:
     known = pool(whole)
     assert len(known.draw()) == 2
     first = list(known.known)
@@ -89,7 +86,7 @@ def test_a_pool_keeps_what_was_worked_out_and_takes_in_more(whole: LanguageLesso
     assert all(isinstance(each, KnownStates) for each in known.known)
 
 
-def test_a_few_steps_teach_where_the_answers_of_a_page_stand(whole: LanguageLessons) -> None:
+def test_a_few_steps_teach_where_the_answers_of_a_page_stand(whole: SmallLanguageModel) -> None:
     torch.manual_seed(0)
     known = pool(whole)
     taught = [p for p in whole.parameters() if p.requires_grad]

@@ -18,7 +18,7 @@ from leopard.training.nano.lessons import PageDraft
 from leopard.training.nano.locating import TAUGHT
 from leopard.training.nano.package import new_model
 from leopard.training.nano.recipe import STAGES, run_stage
-from leopard.training.nano.stages import language_lessons
+from leopard.training.nano.stages import small_language_model
 
 
 class NoPages:
@@ -29,7 +29,7 @@ class NoPages:
 
 
 def test_a_stage_names_the_one_it_builds_on(tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match="stage reader has left no checkpoint"):
+    with pytest.raises(TrainingError, match="stage seeing has left no checkpoint"):
         run_stage("looking", NoPages(), tmp_path, lambda *_: None)
 
 
@@ -44,11 +44,11 @@ def test_a_start_may_hold_some_weights_and_none_of_another_model(tmp_path: Path)
     name = "model.language_model.layers.2.mlp.up_proj.weight"
     taught = torch.full_like(new_model(2).state_dict()[name], 0.25)
     save_file({name: taught.half()}, tmp_path / "model.safetensors")
-    lessons = language_lessons(trained=TAUGHT, seed=1, start=tmp_path)
+    lessons = small_language_model(trained=TAUGHT, seed=1, start=tmp_path)
     torch.testing.assert_close(lessons.decoder.layers[2].mlp.up_proj.weight.detach(), taught)
     save_file({"model.other.weight": taught}, tmp_path / "model.safetensors")
     with pytest.raises(TrainingError, match=r"such as model\.other\.weight"):
-        language_lessons(trained=TAUGHT, seed=1, start=tmp_path)
+        small_language_model(trained=TAUGHT, seed=1, start=tmp_path)
 
 
 @pytest.mark.slow

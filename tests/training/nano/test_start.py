@@ -7,10 +7,11 @@ import pytest
 import torch
 
 from leopard.model import LeopardForConditionalGeneration
+from leopard.training.nano.asking import AskingLessons
 from leopard.training.nano.characters import BLANK, NUM_CLASSES, SLOTS, cell_slots
 from leopard.training.nano.codes import byte_classes, class_codes
-from leopard.training.nano.dialogue import StudiedPage, Teacher
-from leopard.training.nano.language_stage import LanguageLessons
+from leopard.training.nano.dialogue import Exercise, StudiedPage, Teacher
+from leopard.training.nano.known import SmallLanguageModel
 from leopard.training.nano.lessons import printed_lines
 from leopard.training.nano.package import nano_processor, nano_tokenizer, new_model
 from leopard.training.nano.start import ANSWER_TOKEN, END_TOKEN, START_TOKEN
@@ -50,11 +51,11 @@ def model() -> LeopardForConditionalGeneration:
 
 
 @pytest.fixture(scope="module")
-def lessons(model: LeopardForConditionalGeneration) -> LanguageLessons:
-    return LanguageLessons(model)
+def lessons(model: LeopardForConditionalGeneration) -> AskingLessons:
+    return AskingLessons(SmallLanguageModel(model), pointer_weight=1.0)
 
 
-def copying(count: int) -> list[tuple[object, list[StudiedPage]]]:
+def copying(count: int) -> list[tuple[Exercise, list[StudiedPage]]]:
     teacher = Teacher(nano_processor().prompt_builder, seed=1)
     pages = [studied()]
     batch = []
@@ -65,13 +66,21 @@ def copying(count: int) -> list[tuple[object, list[StudiedPage]]]:
     return batch
 
 
+def figures(lessons: AskingLessons, count: int, **known: float) -> dict[str, float]:
+    torch.manual_seed(0)
+    batch = [lessons.known(exercise, pages, **known) for exercise, pages in copying(count)]
+    result = lessons.learn(batch)
+    lessons.whole.zero_grad()
+    return result
+
+
 def test_the_tokens_that_the_circuit_knows_are_those_of_the_tokenizer() -> None:
     tokenizer = nano_tokenizer()
     names = ["<|begin_of_text|>", "<|eot_id|>", "\n\n"]
     assert tokenizer.convert_tokens_to_ids(names) == [START_TOKEN, END_TOKEN, ANSWER_TOKEN]
     exercise, _ = copying(1)[0]
-    assert exercise.input_ids[0] == START_TOKEN  # type: ignore[attr-defined]
-    assert exercise.input_ids.count(START_TOKEN) == 1  # type: ignore[attr-defined]
+    assert exercise.input_ids[0] == START_TOKEN
+    assert exercise.input_ids.count(START_TOKEN) == 1
 
 
 def test_codes_tell_characters_apart_and_capitals_are_like_their_small_letters() -> None:
@@ -136,29 +145,17 @@ def test_known_characters_and_sure_shares_are_the_same_feature(
     torch.testing.assert_close(spelling(shares), spelling.known(slots))
 
 
-def test_the_untrained_circuit_finds_letters_and_spells_lines(lessons: LanguageLessons) -> None:
-    torch.manual_seed(0)
-    figures = lessons.learn(copying(4), pointer_weight=1.0)  # type: ignore[arg-type]
-    lessons.zero_grad()
+def test_the_untrained_circuit_finds_letters_and_spells_lines(lessons: AskingLessons) -> None:
+    before = figures(lessons, 4)
     # One of 14 heads and 169 tokens by chance, one of about 60 characters.
-    assert figures["found"] > 0.6
-    assert figures["spelled"] > 0.6
-    assert figures["right"] > 0.4
+    assert before["spelled"] > 0.6
+    assert before["right"] > 0.4
 
 
-def test_misreading_makes_it_harder(lessons: LanguageLessons) -> None:
-    torch.manual_seed(0)
-    batch = copying(2)
-    sure = lessons.learn(batch, pointer_weight=1.0)  # type: ignore[arg-type]
-    unsure = lessons.learn(batch, pointer_weight=1.0, misread=0.9)  # type: ignore[arg-type]
-    lessons.zero_grad()
-    assert unsure["right"] < sure["right"]
+def test_misreading_makes_it_harder(lessons: AskingLessons) -> None:
+    assert figures(lessons, 2, misread_share=0.9)["right"] < figures(lessons, 2)["right"]
 
 
-def test_leaving_out_empty_tokens_keeps_the_goals(lessons: LanguageLessons) -> None:
-    torch.manual_seed(0)
-    batch = copying(1)
-    whole = lessons.learn(batch, pointer_weight=1.0)  # type: ignore[arg-type]
-    thin = lessons.learn(batch, pointer_weight=1.0, empty_share=0.0)  # type: ignore[arg-type]
-    lessons.zero_grad()
-    assert thin["found"] == pytest.approx(whole["found"], abs=0.1)
+def test_leaving_out_empty_tokens_keeps_the_goals(lessons: AskingLessons) -> None:
+    thin = figures(lessons, 1, empty_share=0.0)
+    assert thin["spelled"] == pytest.approx(figures(lessons, 1)["spelled"], abs=0.1)

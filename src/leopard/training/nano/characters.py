@@ -157,15 +157,16 @@ def cell_slots(
                 slots[row, col, slot] = character_class(glyphs[index].text)
                 places[index] = Place(row * cols + col, slot, blank_slot)
                 slot += 1
-            _name_last(slots[row, col], number, slot)
+            name_last(slots[row, col], number, slot)
     return slots, places
 
 
-def _name_last(cell: NDArray[np.int16], line: int, end: int) -> None:
+def name_last(cell: NDArray[np.integer], line: int, end: int) -> None:
     """Repeat the last characters of a line, last one first; the line's slots end before `end`."""
-    first = line * PLACES_PER_LINE
+    first, repeated = line * PLACES_PER_LINE, PLACES + line * LAST_PER_LINE
+    cell[repeated : repeated + LAST_PER_LINE] = 0
     for back in range(min(LAST_PER_LINE, end - first)):
-        cell[PLACES + line * LAST_PER_LINE + back] = cell[end - 1 - back]
+        cell[repeated + back] = cell[end - 1 - back]
 
 
 def _numbered(

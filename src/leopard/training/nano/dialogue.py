@@ -134,25 +134,18 @@ class Teacher:
             self._write(exercise, "\n", (NOWHERE,), number, [0.1])
         return exercise
 
-    def conversation(
-        self,
-        pages: Sequence[StudiedPage],
-        turns: Sequence[Turn],
-        *,
-        question_weight: float,
-    ) -> Exercise:
+    def conversation(self, pages: Sequence[StudiedPage], turns: Sequence[Turn]) -> Exercise:
         """Images and first question, then answers and further questions in turn."""
         exercise = self._opened(pages)
         for number, turn in enumerate(turns):
             if number:
                 self._extend(exercise, self._special_turn("user"), 0.0)
-            about = turn.about or QuestionGoals((NOWHERE,) * len(turn.question))
-            weights = [question_weight] * len(turn.question)
-            letters = self._write(exercise, turn.question, about.goals, turn.image, weights)
+            nowhere, unsaid = (NOWHERE,) * len(turn.question), [0.0] * len(turn.question)
+            letters = self._write(exercise, turn.question, nowhere, turn.image, unsaid)
             self._extend(exercise, self._turn_end() + self._special_turn("assistant"), 0.0)
             ones = [1.0] * len(turn.answer)
             said = self._write(exercise, turn.answer, turn.goals, turn.image, ones)
-            exercise.looks.extend(self._looks(turn, about, letters, said, exercise))
+            exercise.looks.extend(self._looks(turn, letters, said, exercise))
             self._extend(exercise, self._turn_end(), 1.0)
         return exercise
 
@@ -253,7 +246,6 @@ class Teacher:
     @staticmethod
     def _looks(
         turn: Turn,
-        about: QuestionGoals,
         letters: Sequence[int],
         said: Sequence[int],
         exercise: Exercise,
@@ -262,6 +254,7 @@ class Teacher:
         if not turn.goals or not turn.goals[0][2]:
             return []
         token, slot, _ = turn.goals[0]
+        about = turn.about or QuestionGoals()
         beside, above = (tuple(letters[n] for n in group) for group in (about.beside, about.above))
         at = exercise.image_starts[turn.image] + token
         first = character_class(turn.answer[0])

@@ -7,29 +7,31 @@ looks. That is a tenth of the work of whole lessons.
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from leopard.inference.loading import has_fast_bfloat16
 from leopard.training.nano.characters import LINES_PER_CELL, PLACES_PER_LINE
 from leopard.training.nano.codes import class_codes
 from leopard.training.nano.dialogue import Exercise, StudiedPage, Teacher
-from leopard.training.nano.language_stage import LanguageLessons, new_positions, thinned
+from leopard.training.nano.known import (
+    KnownLessons,
+    KnownStates,
+    SmallLanguageModel,
+    attended,
+    autocast,
+    crowded,
+)
 from leopard.training.nano.pointers import (
     GATHERING_LAYER,
     SECOND_LAYER,
-    Look,
     PointerSums,
     positions_of,
     weights_of,
 )
 from leopard.training.nano.start import MEANT_SHARE
-from leopard.training.nano.start_heads import NUM_HEADS
 from leopard.training.nano.zones import (
     FIRST,
     IDENTITY,
@@ -48,90 +50,17 @@ TAUGHT = (f"layers.{GATHERING_LAYER}.", f"layers.{SECOND_LAYER}.self_attn.")
 """Parts of the names of parameters that learn."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class LocatingSettings:
-    """What these lessons are made of."""
-
-    batch: int = 12
-    """Sequences of one step."""
-    pool: int = 1500
-    """Sequences kept to draw from."""
-    first: int = 60
-    """Sequences worked out before the first step."""
-    fresh: int = 6
-    """Sequences worked out for each step."""
-    turns: int = 12
-    """Questions of a sequence at most."""
-    misread: float = 0.06
-    """Largest share of true slots that are replaced by other characters, drawn per sequence."""
-    empty_share: float = 0.1
-    """Share of empty visual tokens that are kept."""
-    longest: int = 6000
-    """Positions of a sequence at most."""
-    farthest: int = 8000
-    """Half the sequences stand up to so many positions further on, as if more pages came before."""
-
-
-@dataclass(frozen=True, slots=True)
-class KnownStates:
-    """A sequence as the gathering layer meets it."""
-
-    states: Tensor
-    """Half precision, (length, dim)."""
-    positions: Tensor
-    """Positions, (length,): some empty visual tokens are left out."""
-    looks: tuple[Look, ...]
-
-
-class LocatingLessons(nn.Module):
+class LocatingLessons(KnownLessons):
     """The layers that learn where answers stand.
 
     Args:
-        lessons: The whole language model; all but these layers stays as it is.
+        whole: The language model.
     """
 
-    def __init__(self, lessons: LanguageLessons) -> None:
-        super().__init__()
-        layers: Any = lessons.decoder.layers
-        self.gathering = layers[GATHERING_LAYER]
-        self.looking = layers[SECOND_LAYER]
-        self._whole = [lessons]
+    def __init__(self, whole: SmallLanguageModel) -> None:
+        super().__init__(whole, GATHERING_LAYER)
         self._codes = class_codes()[:, :IDENTITY]
         self._places = torch.stack([place_of_line(line) for line in range(LINES_PER_CELL)])
-
-    @torch.no_grad()
-    def known(
-        self,
-        exercise: Exercise,
-        pages: list[StudiedPage],
-        *,
-        empty_share: float,
-        misread: float,
-        further: int = 0,
-    ) -> KnownStates:
-        """States of a sequence before the gathering layer.
-
-        Args:
-            exercise: The sequence.
-            pages: Its pages.
-            empty_share: Share of empty visual tokens that are kept.
-            misread: Largest share of true slots that are replaced.
-            further: Positions between the first token and all others.
-        """
-        whole = self._whole[0]
-        decoder: Any = whole.decoder
-        kept = thinned(exercise, pages, empty_share)
-        ids = torch.tensor(exercise.input_ids)[kept][None]
-        positions = kept.nonzero().squeeze(1)
-        positions[1:] += further
-        new = new_positions(kept)
-        with torch.autocast("cpu", torch.bfloat16, enabled=has_fast_bfloat16()):
-            hidden = whole.embedded(ids, [(exercise, pages)], [kept], misread)
-            turns = decoder.rotary_emb(hidden, positions[None])
-            for layer in decoder.layers[:GATHERING_LAYER]:
-                hidden = layer(hidden, position_embeddings=turns)
-        looks = tuple(look.moved(new) for look in exercise.looks)
-        return KnownStates(hidden[0].half(), positions, looks)
 
     def learn(self, batch: Sequence[KnownStates]) -> dict[str, float]:
         """Learn from a batch: adds gradients, returns figures.
@@ -162,21 +91,21 @@ class LocatingLessons(nn.Module):
         Returns:
             How many looks know the first character, and the loss of what they bring back.
         """
-        decoder: Any = self._whole[0].decoder
-        pointers = self._whole[0].pointers
+        decoder: Any = self.whole.decoder
+        pointers = self.whole.pointers
+        gathering, looking = decoder.layers[GATHERING_LAYER], decoder.layers[SECOND_LAYER]
         hidden = known.states.float()[None]
         turns = decoder.rotary_emb(hidden, known.positions[None])
-        attention = self.looking.self_attn
-        with torch.autocast("cpu", torch.bfloat16, enabled=has_fast_bfloat16()):
-            hidden = self.gathering(hidden, position_embeddings=turns)
-            normed = self.looking.input_layernorm(hidden)
-            pointers.hear(SECOND_LAYER, normed)
+        with autocast():
+            mask = crowded(known.crowd).to(torch.get_autocast_dtype("cpu"))
+            hidden = gathering(hidden, attention_mask=mask, position_embeddings=turns)
+            normed = looking.input_layernorm(hidden)
+            pointers.hear(SECOND_LAYER, normed, known.crowd)
             pointers.score_looks(sums, 0, known.looks)
             asked = positions_of(known.looks)
-            shares = pointers.log_attention(SECOND_LAYER, 0, asked).exp()
-            values = attention.v_proj(normed[0, : shares.shape[-1]]).unflatten(-1, (NUM_HEADS, -1))
-            brought = torch.einsum("nhl,lhd->nhd", shares.to(values.dtype), values)
-            after = (hidden[0, asked] + attention.o_proj(brought.flatten(1))).float()
+            shares = pointers.log_attention(SECOND_LAYER, 0, asked)
+            brought = attended(looking.self_attn, normed[0], shares)
+            after = (hidden[0, asked] + brought).float()
         return self._written(known, hidden[0].float(), after)
 
     def _written(self, known: KnownStates, before: Tensor, after: Tensor) -> tuple[int, Tensor]:
@@ -199,50 +128,19 @@ class LocatingLessons(nn.Module):
         return int(is_right.sum()), ((loss + off) * weight).sum()
 
 
-class KnownPool:
-    """Sequences to draw from; new ones replace random old ones.
+class PrintedQuestions:
+    """Sequences of questions that labels and their values answer.
 
     Args:
-        lessons: Work them out.
-        teacher: Asks about pages.
-        take: Gives the next document.
-        settings: What they are made of.
+        teacher: Writes them.
+        turns: Questions of a sequence at most.
     """
 
-    def __init__(
-        self,
-        lessons: LocatingLessons,
-        teacher: Teacher,
-        take: Callable[[], list[StudiedPage]],
-        settings: LocatingSettings,
-    ) -> None:
-        self.lessons, self.teacher, self.take, self.settings = lessons, teacher, take, settings
-        self.known: list[KnownStates] = []
-        self.rng = random.Random(teacher.rng.random())
+    def __init__(self, teacher: Teacher, turns: int) -> None:
+        self.teacher, self.turns = teacher, turns
 
-    def draw(self) -> list[KnownStates]:
-        """Sequences of one step."""
-        for _ in range(self.settings.fresh if self.known else self.settings.first):
-            known = self._new()
-            if len(self.known) < self.settings.pool:
-                self.known.append(known)
-            else:
-                self.known[self.rng.randrange(self.settings.pool)] = known
-        return self.rng.sample(self.known, min(self.settings.batch, len(self.known)))
-
-    def _new(self) -> KnownStates:
-        while True:
-            pages = [self.rng.choice(self.take())]
-            turns = self.teacher.questions(pages, is_printed_only=True)[: self.settings.turns]
-            if not turns:
-                continue
-            exercise = self.teacher.conversation(pages, turns, question_weight=0.0)
-            if exercise.looks and len(exercise.input_ids) <= self.settings.longest:
-                is_further = self.rng.random() < 0.5
-                return self.lessons.known(
-                    exercise,
-                    pages,
-                    empty_share=self.settings.empty_share,
-                    misread=self.settings.misread,
-                    further=self.rng.randrange(self.settings.farthest) if is_further else 0,
-                )
+    def __call__(self, pages: list[StudiedPage]) -> Exercise | None:
+        """A sequence about pages; None where no answer stands in a known place."""
+        turns = self.teacher.questions(pages, is_printed_only=True)[: self.turns]
+        exercise = self.teacher.conversation(pages, turns) if turns else None
+        return exercise if exercise and exercise.looks else None

@@ -17,7 +17,12 @@ from leopard.model import LeopardConfig, LeopardForConditionalGeneration
 from leopard.model.reader import LeopardReaderConfig
 from leopard.processor import LeopardProcessor
 from leopard.processor.settings import ProcessorSettings
-from leopard.training.nano.characters import NUM_CLASSES, SLOTS
+from leopard.training.nano.characters import (
+    LAST_PER_LINE,
+    LINES_PER_CELL,
+    NUM_CLASSES,
+    PLACES_PER_LINE,
+)
 from leopard.training.nano.codes import class_codes
 from leopard.training.nano.reader_stage import GEOMETRY, MAX_TILES, POLICY
 from leopard.training.nano.start import initialise_connector, initialise_language_model
@@ -93,9 +98,12 @@ def nano_config() -> LeopardConfig:
     return LeopardConfig(
         vision_config=LeopardReaderConfig(
             cell_size=320,
-            num_slots=SLOTS,
+            lines_per_cell=LINES_PER_CELL,
+            places_per_line=PLACES_PER_LINE,
+            last_per_line=LAST_PER_LINE,
             num_classes=NUM_CLASSES,
             code_size=CODE,
+            chain_size=160,
             num_hidden_layers=3,
         ),
         text_config=text,

@@ -23,12 +23,12 @@ from leopard.training.nano.start import LOOKING_HEADS, VOTE_HEADS
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-FIRST_LAYER, GATHERING_LAYER, SECOND_LAYER, SPELLING_LAYER = 1, 2, 3, 4
+GATHERING_LAYER, SECOND_LAYER, SPELLING_LAYER = 2, 3, 4
 IDLE_WEIGHT = 0.08
 """Weight of the lesson that heads of other slots must rest on the first token."""
 AFTER_WEIGHT = 0.05
 """Weight of a look from within an answer."""
-FIRST, SECOND, SPELL = 1, 2, 4
+SECOND, SPELL = 1, 2
 """Parts that a pointer is a lesson for; they add up."""
 
 
@@ -90,14 +90,10 @@ class PartSum:
 class PointerSums:
     """Sums over the lessons of a batch."""
 
-    found: PartSum = field(default_factory=PartSum)
-    """The next letter, found by the first layer."""
     meant: PartSum = field(default_factory=PartSum)
     """The beginning of the answer, found by the second layer."""
     gathered: PartSum = field(default_factory=PartSum)
     """The letters of its labels, gathered before that."""
-    spelled: PartSum = field(default_factory=PartSum)
-    """The next letter, found by the spelling layer."""
 
 
 class PointerTeacher:
@@ -107,7 +103,8 @@ class PointerTeacher:
         self.layers: Any = decoder.layers
         self._heard: dict[int, Tensor] = {}
         self._turns: tuple[Tensor, Tensor]
-        for index in (FIRST_LAYER, GATHERING_LAYER, SECOND_LAYER, SPELLING_LAYER):
+        self._crowd: Tensor
+        for index in (GATHERING_LAYER, SECOND_LAYER):
             attention = self.layers[index].self_attn
             attention.register_forward_pre_hook(self._listener(index), with_kwargs=True)
 
@@ -118,36 +115,15 @@ class PointerTeacher:
 
         return listen
 
-    def score(self, targets: Tensor, looks: Sequence[Sequence[Look]]) -> PointerSums:
-        """Score the last forward pass.
+    def hear(self, index: int, hidden: Tensor, crowd: Tensor) -> None:
+        """Take the input of a layer's attention that is not run itself.
 
         Args:
-            targets: (token, slot, parts) for each position, (batch, length, 3): where the character
-                is printed that the position before should look for, and which parts should find it;
-                parts is 0 where nothing is known.
-            looks: Where answers begin, by sequence.
+            index: The layer.
+            hidden: (batch, length, dim).
+            crowd: What to add to the attention logits of each token, in all layers, (length,).
         """
-        sums = PointerSums()
-        for row in range(len(targets)):
-            self.score_looks(sums, row, looks[row])
-            token, slot, parts = targets[row, 1:].unbind(1)
-            for part, index, sum_ in (
-                (FIRST, FIRST_LAYER, sums.found),
-                (SPELL, SPELLING_LAYER, sums.spelled),
-            ):
-                asked = (parts & part > 0).nonzero().squeeze(1)
-                if len(asked) and self.is_taught(index):
-                    scores = self.log_attention(index, row, asked)[:, :PLACES]
-                    sum_.add(len(asked), *_slot_loss(scores, token[asked], slot[asked]))
-        return sums
-
-    def is_taught(self, index: int) -> bool:
-        """Whether a layer's attention learns or its figures are wanted: always the last one's."""
-        return index == SPELLING_LAYER or self.layers[index].self_attn.q_proj.weight.requires_grad
-
-    def hear(self, index: int, hidden: Tensor) -> None:
-        """Take the input of a layer's attention that is not run itself, (batch, length, dim)."""
-        self._heard[index] = hidden
+        self._heard[index], self._crowd = hidden, crowd
 
     def score_looks(self, sums: PointerSums, row: int, looks: Sequence[Look]) -> None:
         """Score where a sequence of the last forward pass looks for the beginnings of answers."""
@@ -181,6 +157,7 @@ class PointerTeacher:
             query = _turned(query, cos[asked], sin[asked])
             key = _turned(key, cos[: len(hidden)], sin[: len(hidden)])
         scores = torch.einsum("nhd,lhd->nhl", query, key).float() * width**-0.5
+        scores = scores + self._crowd[: len(hidden)]
         is_ahead = torch.arange(len(hidden)) > asked[:, None, None]
         masked: Tensor = scores.masked_fill(is_ahead, -1e4)
         return masked.log_softmax(-1)
@@ -226,8 +203,18 @@ def _look_loss(scores: Tensor, goal: Tensor, line: Tensor) -> tuple[Tensor, Tens
     return loss, seen.argmax(-1) == goal
 
 
-def _slot_loss(scores: Tensor, token: Tensor, slot: Tensor) -> tuple[Tensor, Tensor]:
-    """The head of the due slot looks at the token, the others at the start of the sequence."""
+def slot_loss(scores: Tensor, token: Tensor, slot: Tensor) -> tuple[Tensor, Tensor]:
+    """The head of the due slot looks at the token, the others at the start of the sequence.
+
+    Args:
+        scores: Log attention, (asked, heads, keys); the first heads are those of slots.
+        token: Tokens to look at, (asked,).
+        slot: Due slots, (asked,).
+
+    Returns:
+        The loss, and how many looked right; both added up.
+    """
+    scores = scores[:, :PLACES]
     is_due = slot[:, None] == torch.arange(PLACES)
     goal = torch.where(is_due, token[:, None], 0)
     weights = torch.where(is_due, 1.0, IDLE_WEIGHT)

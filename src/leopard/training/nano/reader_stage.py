@@ -20,7 +20,13 @@ from leopard.inference.loading import has_fast_bfloat16
 from leopard.model.reader import LeopardReader, LeopardReaderConfig
 from leopard.processor.crops import TiledImage, plan_crops, stack_crops
 from leopard.schema.geometry import CropGeometry, ImageSize
-from leopard.training.nano.characters import NUM_CLASSES, dense_map, image_slots
+from leopard.training.nano.characters import (
+    NUM_CLASSES,
+    PLACES,
+    PLACES_PER_LINE,
+    dense_map,
+    image_slots,
+)
 from leopard.training.nano.lessons import Lesson
 
 GEOMETRY = CropGeometry(crop_size=364, patch_size=28, shuffle_factor=1)
@@ -30,7 +36,7 @@ MAX_TILES = 12
 """Tiles of a page: three columns and four rows show text of 8 points as it is read best."""
 NOTHING_WEIGHT = 0.15
 """Weight of empty places in the dense lesson."""
-EMPTY_SLOT_WEIGHT = 0.3
+EMPTY_LINE_WEIGHT = 0.3
 EMPTY_CELL_SHARE = 0.1
 """Share of empty cells that are asked about."""
 LEAST_PLACES = 150
@@ -137,9 +143,9 @@ class ReadingLessons(nn.Module):
         loss = nn.functional.cross_entropy(places, dense, weight=self.class_weights)
         is_filled = (slots > 0).any(-1)
         asked = is_filled | (torch.rand(is_filled.shape) < EMPTY_CELL_SHARE)
-        guess = self.spelling[0].weigh(cells[asked])
-        truth = slots[asked]
-        weights = torch.where(truth > 0, 1.0, EMPTY_SLOT_WEIGHT)
+        truth = slots[asked][:, :PLACES]
+        guess = self.spelling[0].weigh(cells[asked], truth)
+        weights = _slot_weights(truth)
         errors = nn.functional.cross_entropy(guess.transpose(1, 2), truth, reduction="none")
         loss = loss + (errors * weights).sum() / weights.sum()
         with torch.no_grad():
@@ -151,6 +157,14 @@ class ReadingLessons(nn.Module):
                 "cells": _share(right.all(-1)[filled.any(-1)]),
             }
         return loss, scores
+
+
+def _slot_weights(truth: Tensor) -> Tensor:
+    """How much each place counts, (cells, PLACES): nothing behind the end of a line."""
+    lines = truth.unflatten(1, (-1, PLACES_PER_LINE))
+    is_before_end = nn.functional.pad(lines[..., :-1] > 0, (1, 0), value=True)
+    is_line = (lines > 0).any(-1, keepdim=True)
+    return (is_before_end * torch.where(is_line, 1.0, EMPTY_LINE_WEIGHT)).flatten(1)
 
 
 def stacked_slots(batch: list[CropLesson]) -> Tensor:

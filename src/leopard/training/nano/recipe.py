@@ -1,10 +1,11 @@
 """How the shipped small model is trained: its stages in order, each a folder to go on from.
 
     reader      the vision encoder learns to read crops
-    locating    the language model learns where answers stand; true slots, some of them wrong, are
+    locating    the language model learns where answers stand; true slots, some of them misread, are
                 its eyes
-    asking      ... to copy and to answer
-    looking     ... and to see through the encoder
+    asking      ... to copy, to answer and to stop
+    seeing      ... where answers stand again, now through the encoder
+    looking     ... and to answer through it
     model       the finished model folder
 
 `reader` and the two stages after it do not need one another and may run at the same time; `reader`
@@ -19,19 +20,17 @@ from pathlib import Path
 from typing import TypeVar
 
 from leopard.errors import TrainingError
+from leopard.training.nano.asking import AskingSettings
 from leopard.training.nano.course import CourseSettings
-from leopard.training.nano.language_stage import LanguageSettings
 from leopard.training.nano.lessons import PageSource
 from leopard.training.nano.package import write_model
 from leopard.training.nano.stages import (
-    LanguageStage,
+    AskingStage,
     LocatingStage,
     ReaderStage,
     Report,
     joined_model,
-    looking_model,
     train_language,
-    train_locating,
     train_reader,
 )
 from leopard.training.nano.workers import PagePlan
@@ -50,32 +49,26 @@ LOCATING = LocatingStage(
     plan=PagePlan(grids=SMALL_GRIDS, text_px=TEXT, documents=0.6, tiles=(4, 6, 9)),
     course=CourseSettings(steps=1500, learning_rate=0.6e-3, warmup_steps=10, log_every=20),
 )
-ASKING = LanguageStage(
-    plan=PagePlan(grids=GRIDS, text_px=TEXT, documents=0.55),
-    lessons=LanguageSettings(
-        batch=6,
-        copying=0.12,
-        characters=120,
-        turns=9,
-        questions=0.85,
-        misread=0.12,
-        empty_share=0.3,
-        unanswerable=0.1,
-        pointer_weight=1.0,
-        pages=(1, 1, 1, 1, 2),
-    ),
-    course=CourseSettings(steps=420, learning_rate=0.2e-3, warmup_steps=10, log_every=10),
-    trained=("layers.4", "head"),  # layer 3 would forget where answers stand
+ASKING = AskingStage(
+    plan=PagePlan(grids=GRIDS, text_px=TEXT, documents=0.6),
+    lessons=AskingSettings(empty_shares=(0.1, 0.3, 1.0)),
+    course=CourseSettings(steps=800, learning_rate=0.2e-3, warmup_steps=10, log_every=20),
     seed=3,
+)
+SEEING = replace(
+    LOCATING,
+    lessons=replace(LOCATING.lessons, pool=600, fresh=2),
+    course=CourseSettings(steps=300, learning_rate=0.2e-3, warmup_steps=10, log_every=10),
+    seed=5,
 )
 LOOKING = replace(
     ASKING,
-    lessons=replace(ASKING.lessons, misread=0.0, pool=500),
-    course=CourseSettings(steps=100, learning_rate=0.4e-4, warmup_steps=10, log_every=10),
+    lessons=replace(ASKING.lessons, pool=600, fresh=2),
+    course=CourseSettings(steps=300, learning_rate=0.1e-3, warmup_steps=10, log_every=10),
     seed=7,
 )
-Stage = TypeVar("Stage", ReaderStage, LocatingStage, LanguageStage)
-STAGES = ("reader", "locating", "asking", "looking", "model")
+Stage = TypeVar("Stage", ReaderStage, LocatingStage, AskingStage)
+STAGES = ("reader", "locating", "asking", "seeing", "looking", "model")
 
 
 def run_stage(
@@ -104,34 +97,45 @@ def run_stage(
         "reader": lambda: train_reader(
             source, folder / "reader", _shortened(READER, share), report, start=start
         ),
-        "locating": lambda: train_locating(
+        "locating": lambda: train_language(
             source, folder / "locating", _shortened(LOCATING, share), report, start=start
         ),
-        "asking": lambda: train_language(
-            source,
-            folder / "asking",
-            _shortened(ASKING, share),
-            report,
-            start=_checkpoint(folder, "locating"),
+        "asking": lambda: _go_on(
+            source, folder, ("locating", "asking"), _shortened(ASKING, share), report
         ),
-        "looking": lambda: _look(source, folder, report, share),
-        "model": lambda: _finish(folder),
+        "seeing": lambda: _go_on(
+            source, folder, ("asking", "seeing"), _shortened(SEEING, share), report, is_seeing=True
+        ),
+        "looking": lambda: _go_on(
+            source,
+            folder,
+            ("seeing", "looking"),
+            _shortened(LOOKING, share),
+            report,
+            is_seeing=True,
+        ),
+        "model": lambda: write_model(
+            joined_model(_checkpoint(folder, "reader"), _checkpoint(folder, "looking")),
+            folder / "model",
+        ),
     }
     runs[name]()
 
 
-def _look(source: PageSource, folder: Path, report: Report, share: float) -> None:
-    eyes = folder / "eyes"
-    if not (eyes / "config.json").exists():
-        write_model(
-            joined_model(_checkpoint(folder, "reader"), _checkpoint(folder, "asking")), eyes
-        )
-    stage = replace(_shortened(LOOKING, share), eyes=eyes)
-    train_language(source, folder / "looking", stage, report)
-
-
-def _finish(folder: Path) -> None:
-    write_model(looking_model(folder / "eyes", _checkpoint(folder, "looking")), folder / "model")
+def _go_on(
+    source: PageSource,
+    folder: Path,
+    names: tuple[str, str],
+    stage: LocatingStage | AskingStage,
+    report: Report,
+    *,
+    is_seeing: bool = False,
+) -> None:
+    """Run the second of two stages on what the first has left, on true slots or on features."""
+    eyes, start = folder / "eyes" if is_seeing else None, _checkpoint(folder, names[0])
+    if eyes is not None and not (eyes / "config.json").exists():
+        write_model(joined_model(_checkpoint(folder, "reader"), start), eyes)
+    train_language(source, folder / names[1], stage, report, start=start, eyes=eyes)
 
 
 def _checkpoint(folder: Path, name: str) -> Path:

@@ -8,33 +8,31 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from leopard.errors import TrainingError
 from leopard.model import LeopardForConditionalGeneration
+from leopard.training.nano import asking, locating
+from leopard.training.nano.asking import AskingSettings, Conversations
 from leopard.training.nano.course import Course, CourseSettings
-from leopard.training.nano.dialogue import Teacher
-from leopard.training.nano.language_stage import (
-    FeatureStudy,
-    LanguageLessons,
-    LanguageSettings,
-    PagePool,
-    make_batch,
-    study_slots,
+from leopard.training.nano.dialogue import Exercise, StudiedPage, Teacher
+from leopard.training.nano.eyes import FeatureStudy, study_slots
+from leopard.training.nano.known import (
+    KnownLessons,
+    KnownPool,
+    SequenceSettings,
+    SmallLanguageModel,
 )
 from leopard.training.nano.lessons import PageSource
-from leopard.training.nano.locating import TAUGHT, KnownPool, LocatingLessons, LocatingSettings
+from leopard.training.nano.locating import PrintedQuestions
 from leopard.training.nano.package import nano_processor, new_model
-from leopard.training.nano.reader_stage import (
-    ReadingLessons,
-    prepare_crop_lessons,
-)
+from leopard.training.nano.reader_stage import ReadingLessons, prepare_crop_lessons
 from leopard.training.nano.workers import LessonStream, PagePlan
 
-PLAIN_READER = ("stem", "position", "_head")
+PLAIN_READER = ("stem", "position", "_head", "told")
 """Parameters of the encoder that AdamW trains."""
 HEADS_ALONE = 60
 """Steps in which new heads do not disturb an encoder that can read."""
@@ -70,11 +68,11 @@ def train_reader(
         folder: Of this stage; gone on with when it holds a checkpoint.
         stage: How.
         report: Told the figures.
-        start: Model folder whose encoder a new course begins with; its heads are made anew.
+        start: Model folder whose encoder a new course begins with; what it lacks is made anew.
     """
     lessons = reading_lessons(stage.seed)
     if start is not None:
-        lessons.encoder.load_state_dict(_model_weights(start, "model.vision_encoder."))
+        _take_over(lessons.encoder, start, "model.vision_encoder.")
     course = Course(lessons, stage.course, folder, plain=PLAIN_READER)
     first = stage.seed * 10**9 + course.step * 4 * stage.batch
     stream = LessonStream(source, stage.plan, prepare_crop_lessons, first_seed=first)
@@ -103,30 +101,11 @@ def _below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 
 def joined_model(reader: Path, language: Path) -> LeopardForConditionalGeneration:
-    """The whole model: encoder of one checkpoint, codes, connector and language of another."""
+    """The whole model: encoder of one checkpoint, language model of another."""
     model = new_model(seed=0)
     eyes, words = checkpoint_weights(reader), checkpoint_weights(language)
     inner: Any = model.model
     inner.vision_encoder.load_state_dict(_below(eyes, "encoder."))
-    codes = _below(words, "front.spelling.").get("codes")
-    if codes is None:
-        raise TrainingError(f"{language} holds no codes of characters; give a stage on true slots")
-    with torch.no_grad():
-        inner.vision_encoder.spelling.codes.copy_(codes)
-    inner.connector.load_state_dict(_below(words, "front.connector."))
-    inner.language_model.load_state_dict(_below(words, "decoder."))
-    model.lm_head.load_state_dict(_below(words, "head."))
-    return model
-
-
-def looking_model(eyes: Path, language: Path) -> LeopardForConditionalGeneration:
-    """A model folder with connector and language model of a checkpoint on its features."""
-    model: LeopardForConditionalGeneration = LeopardForConditionalGeneration.from_pretrained(
-        eyes, dtype=torch.float32
-    )
-    words = checkpoint_weights(language)
-    inner: Any = model.model
-    inner.connector.load_state_dict(_below(words, "front."))
     inner.language_model.load_state_dict(_below(words, "decoder."))
     model.lm_head.load_state_dict(_below(words, "head."))
     return model
@@ -139,21 +118,43 @@ def reading_lessons(seed: int) -> ReadingLessons:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class LanguageStage:
-    """How the language model learns."""
+class LocatingStage:
+    """How the language model learns where answers stand."""
 
     plan: PagePlan
-    lessons: LanguageSettings = field(default_factory=LanguageSettings)
+    lessons: SequenceSettings = field(default_factory=SequenceSettings)
     course: CourseSettings
-    trained: tuple[str, ...] = ("",)
-    """Parts of the names of parameters that learn; all by default."""
-    eyes: Path | None = None
-    """Model folder whose encoder is looked through; None for true slots."""
-    seed: int = 1
+    seed: int = 2
+    taught: ClassVar[tuple[str, ...]] = locating.TAUGHT
+
+    def made(
+        self, whole: SmallLanguageModel, teacher: Teacher
+    ) -> tuple[KnownLessons, Callable[[list[StudiedPage]], Exercise | None]]:
+        """The lessons, and what writes their sequences."""
+        return locating.LocatingLessons(whole), PrintedQuestions(teacher, self.lessons.turns)
 
 
-PLAIN_LANGUAGE = ("embed", "head", "codes")
-"""Parameters of the language model and what stands before it that AdamW trains."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AskingStage:
+    """How the language model learns to answer."""
+
+    plan: PagePlan
+    lessons: AskingSettings = field(default_factory=AskingSettings)
+    course: CourseSettings
+    seed: int = 3
+    taught: ClassVar[tuple[str, ...]] = asking.TAUGHT
+
+    def made(
+        self, whole: SmallLanguageModel, teacher: Teacher
+    ) -> tuple[KnownLessons, Callable[[list[StudiedPage]], Exercise | None]]:
+        """The lessons, and what writes their sequences."""
+        lessons = asking.AskingLessons(whole, pointer_weight=self.lessons.pointer_weight)
+        return lessons, Conversations(teacher, self.lessons)
+
+
+LanguageStage = LocatingStage | AskingStage
+PLAIN_LANGUAGE = ("embed", "head")
+"""Parameters of the language model that AdamW trains."""
 
 
 def train_language(
@@ -163,118 +164,63 @@ def train_language(
     report: Report,
     *,
     start: Path | None = None,
+    eyes: Path | None = None,
 ) -> None:
-    """Teach the language model; weights stay in the course's checkpoint.
+    """Teach some layers of the language model; weights stay in the course's checkpoint.
 
     Args:
         source: Makes pages.
         folder: Of this stage; gone on with when it holds a checkpoint.
         stage: How.
         report: Told the figures.
-        start: Model folder whose codes, connector and language model a new course begins with, or
-            the checkpoint of an earlier course.
+        start: Model folder whose language model a new course begins with (it may hold some of its
+            weights only), or the checkpoint of an earlier course.
+        eyes: Model folder whose encoder is looked through; None for true slots.
     """
-    lessons = language_lessons(trained=stage.trained, seed=stage.seed, eyes=stage.eyes, start=start)
-    course = Course(lessons, stage.course, folder, plain=PLAIN_LANGUAGE, quick="head")
-    settings = stage.lessons
-    study = study_slots if stage.eyes is None else FeatureStudy(stage.eyes)
+    whole = small_language_model(trained=stage.taught, seed=stage.seed, eyes=eyes, start=start)
+    course = Course(whole, stage.course, folder, plain=PLAIN_LANGUAGE, quick="head")
     first = stage.seed * 10**9 + course.step * 1000
+    study = study_slots if eyes is None else FeatureStudy(eyes)
     stream = LessonStream(source, stage.plan, study, first_seed=first)
-    pool = PagePool(stream, size=settings.pool, seed=first)
-    teacher = Teacher(nano_processor().prompt_builder, seed=first)
-
-    def step() -> dict[str, float]:
-        batch = make_batch(teacher, pool, settings)
-        return lessons.learn(
-            batch,
-            pointer_weight=settings.pointer_weight,
-            empty_share=settings.empty_share,
-            misread=settings.misread,
-        )
-
+    lessons, ask = stage.made(whole, Teacher(nano_processor().prompt_builder, seed=first))
+    pool = KnownPool(lessons, ask, stream.take, stage.lessons, seed=first)
     try:
-        course.run(step, lambda figures: report(folder.name, figures))
+        course.run(lambda: lessons.learn(pool.draw()), lambda figures: report(folder.name, figures))
     finally:
         stream.close()
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class LocatingStage:
-    """How the language model learns where answers stand."""
-
-    plan: PagePlan
-    lessons: LocatingSettings = field(default_factory=LocatingSettings)
-    course: CourseSettings
-    seed: int = 2
-
-
-def train_locating(
-    source: PageSource,
-    folder: Path,
-    stage: LocatingStage,
-    report: Report,
-    *,
-    start: Path | None = None,
-) -> None:
-    """Teach the language model where answers stand; weights stay in the course's checkpoint.
-
-    Args:
-        source: Makes pages.
-        folder: Of this stage; gone on with when it holds a checkpoint.
-        stage: How.
-        report: Told the figures.
-        start: Model folder whose codes, connector and language model a new course begins with; it
-            may hold a part of a model's weights only.
-    """
-    whole = language_lessons(trained=TAUGHT, seed=stage.seed, start=start)
-    course = Course(whole, stage.course, folder, plain=PLAIN_LANGUAGE)
-    first = stage.seed * 10**9 + course.step * 1000
-    stream = LessonStream(source, stage.plan, study_slots, first_seed=first)
-    teacher = Teacher(nano_processor().prompt_builder, seed=first)
-    lessons = LocatingLessons(whole)
-    pool = KnownPool(lessons, teacher, stream.take, stage.lessons)
-    try:
-        course.run(lambda: lessons.learn(pool.draw()), lambda figures: report("locating", figures))
-    finally:
-        stream.close()
-
-
-def language_lessons(
+def small_language_model(
     *,
     trained: Sequence[str],
     seed: int,
     eyes: Path | None = None,
     start: Path | None = None,
-) -> LanguageLessons:
+) -> SmallLanguageModel:
     """The language model with its eyes: untrained, of a model folder or of an earlier course.
 
     Args:
         trained: Parts of the names of parameters that learn.
         seed: Of the noise in untrained weights.
         eyes: Model folder whose encoder is looked through; None for true slots.
-        start: See `train_language` and `train_locating`.
+        start: See `train_language`.
     """
     checkpoint = start if start is not None and start.is_file() else None
-    if eyes is not None:
-        model = LeopardForConditionalGeneration.from_pretrained(eyes, dtype=torch.float32)
-    else:
-        model = new_model(seed)
-        if start is not None and checkpoint is None:
-            _take_over(model, start)
-    lessons = LanguageLessons(model, is_seeing_features=eyes is not None)
-    # The connector begins as an exact map, by units far from zero: the least step in one of its
-    # weights would move all visual tokens together.
-    for name, parameter in lessons.named_parameters():
-        is_trained = any(part in name for part in trained)
-        parameter.requires_grad_(is_trained and not name.startswith("front."))
+    model = new_model(seed)
+    if start is not None and checkpoint is None:
+        _take_over(model, start, "")
+    whole = SmallLanguageModel(model, is_seeing_features=eyes is not None)
+    for name, parameter in whole.named_parameters():
+        parameter.requires_grad_(any(part in name for part in trained))
     if checkpoint is not None:
-        lessons.load_state_dict(checkpoint_weights(checkpoint))
-    return lessons
+        weights = checkpoint_weights(checkpoint)
+        whole.load_state_dict({n: weights[n] for n in whole.state_dict()})
+    return whole
 
 
-def _take_over(model: LeopardForConditionalGeneration, folder: Path) -> None:
-    """Give a new model the weights of a folder, which may hold a part of them only."""
-    weights = _model_weights(folder, "")
+def _take_over(model: nn.Module, folder: Path, prefix: str) -> None:
+    """Give a new model, or a part of one, the weights of a folder, which may hold some of them."""
+    weights = _model_weights(folder, prefix)
     unknown = sorted(set(weights) - set(model.state_dict()))
     if unknown:
         raise TrainingError(

@@ -223,15 +223,16 @@ def _carry_letters(heads: Heads) -> None:
         heads.carry(head, own, -directions(PLACES * CODE + line * width, width))
 
 
-TILE_WAVES = (16, 20)
-"""Rotations that tell where in the sequence: they turn once in about 4 crops, and in about 12."""
+TILE_WAVES = (16, 16, 16, 20, 20, 20, 24, 24)
+"""Rotations that tell where in the sequence, sign by sign: they turn once in about 4 crops, in 12
+and in 37, so that no two places of a long document look alike."""
 SHARPNESS = 8.0
 OWN_LOGIT = 20.0
 """Low, because it varies with how much a cell shows, and the first token's varies less."""
 
 
 def _tell_tiles(heads: Heads) -> None:
-    """Layer 0: eight signs say in which part of two slow turns a visual token is.
+    """Layer 0: eight signs say in which part of three slow turns a visual token is.
 
     Such a head attends to the first token or to its own, by the cosine of the distance to the first
     and a phase; the one counts 0, the other -2, and the connector has added 1.
@@ -239,9 +240,9 @@ def _tell_tiles(heads: Heads) -> None:
     both = TEXT_MARK | IMAGE_MARK  # text finds itself, which counts nothing
     step = math.sqrt(SHARPNESS * math.sqrt(HEAD))
     value = -2 * directions(IMAGE, 1) / (FLAG * IMAGE_SCALE)
-    per_wave = TILE_BITS // len(TILE_WAVES)
-    for bit in range(TILE_BITS):
-        wave, phase = TILE_WAVES[bit // per_wave], math.pi * (bit % per_wave) / per_wave
+    assert len(TILE_WAVES) == TILE_BITS
+    for bit, wave in enumerate(TILE_WAVES):
+        phase = math.pi * (bit - TILE_WAVES.index(wave)) / TILE_WAVES.count(wave)
         head = 2 + 3 * LINES_PER_CELL + bit
         heads.look_back(head, 0, both, both, rest=None, highest=OWN_LOGIT)
         heads.rest(head, RESTING, OWN_LOGIT, IMAGE_MARK)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from leopard.training.nano.characters import LINES_PER_CELL, PLACES_PER_LINE
 from leopard.training.nano.lessons import PrintedLine
-from leopard.training.nano.pointers import FIRST, SECOND, SPELL
+from leopard.training.nano.pointers import SECOND, SPELL
 from leopard.training.nano.zones import SIDE
 
 Goal = tuple[int, int, int]
@@ -47,8 +47,6 @@ SMALL_WORDS = frozenset(
 _WORD = re.compile(r"\S+")
 KNOWN_AFTER = 3
 """Characters of a passage that must be seen before its next one can be found by them."""
-
-
 LEAST_BEFORE = 1
 """The same for characters that only help to find a label."""
 LABEL_END = 4
@@ -69,9 +67,7 @@ class Printed:
 def answer_goals(pointers: Sequence[tuple[int, int]]) -> list[Goal]:
     """Goals of an answer's characters: where it begins is meant, the others follow by spelling."""
     return [
-        (token, slot, SECOND if index == 0 else SPELL | (FIRST if index >= KNOWN_AFTER else 0))
-        if token >= 0
-        else NOWHERE
+        (token, slot, SECOND if index == 0 else SPELL) if token >= 0 else NOWHERE
         for index, (token, slot) in enumerate(pointers)
     ]
 
@@ -79,7 +75,7 @@ def answer_goals(pointers: Sequence[tuple[int, int]]) -> list[Goal]:
 def copied_goals(pointers: Sequence[tuple[int, int]]) -> list[Goal]:
     """Goals of a passage copied without a question: nothing is known before it has begun."""
     return [
-        (token, slot, FIRST | SPELL) if token >= 0 and index >= KNOWN_AFTER else NOWHERE
+        (token, slot, SPELL) if token >= 0 and index >= KNOWN_AFTER else NOWHERE
         for index, (token, slot) in enumerate(pointers)
     ]
 
@@ -138,8 +134,6 @@ def _trimmed(text: str, start: int, end: int) -> tuple[int, int]:
 class QuestionGoals:
     """What a question's characters lead to."""
 
-    goals: tuple[Goal, ...]
-    """Where each character of a label is printed."""
     beside: tuple[int, ...] = ()
     """Characters of the question that find the label left of the value, or its row."""
     above: tuple[int, ...] = ()
@@ -150,9 +144,9 @@ def question_goals(
     question: str,
     spans: Sequence[tuple[int, int]],
     lines: Sequence[PrintedLine],
-    value: Printed | None,
+    value: Printed,
 ) -> QuestionGoals:
-    """Goals of a question: its labels as printed, and how each stands to the value.
+    """Which characters of a question lead to the answer: the ends of labels beside or above it.
 
     Args:
         question: The question.
@@ -160,7 +154,6 @@ def question_goals(
         lines: Lines of the page.
         value: Place of the answer.
     """
-    goals = [NOWHERE] * len(question)
     found: tuple[list[int], list[int]] = ([], [])
     for start, end in spans:
         place = _label_place(lines, question[start:end].lower(), value)
@@ -168,17 +161,12 @@ def question_goals(
             continue
         pointers = lines[place.line].pointers[place.start : place.end]
         known = [n for n, (token, _) in enumerate(pointers) if n >= LEAST_BEFORE and token >= 0]
-        for index in known:
-            if index >= KNOWN_AFTER:
-                goals[start + index] = (*pointers[index], FIRST)
-        if value is None:
-            continue
         ends = [start + index for index in known[-LABEL_END:]]
         if _is_beside(lines, place, value):
             found[0].extend(ends)
         elif _is_above(lines, place, value):
             found[1].extend(ends)
-    return QuestionGoals(tuple(goals), *(tuple(characters) for characters in found))
+    return QuestionGoals(*(tuple(characters) for characters in found))
 
 
 def _is_above(lines: Sequence[PrintedLine], label: Printed, value: Printed) -> bool:
@@ -207,17 +195,16 @@ def _row(token: int, slot: int) -> int:
     return token % (SIDE * SIDE) // SIDE * LINES_PER_CELL + slot // PLACES_PER_LINE
 
 
-def _label_place(lines: Sequence[PrintedLine], label: str, value: Printed | None) -> Printed | None:
+def _label_place(lines: Sequence[PrintedLine], label: str, value: Printed) -> Printed | None:
     """Where a label stands: before its value, on a line of its own, or in one place only."""
     found = [
         Printed(number, at, at + len(label))
         for number, line in enumerate(lines)
         if (at := _word_at(line.text.lower(), label)) >= 0
     ]
-    if value is not None:
-        before = [p for p in found if p.line == value.line and p.end <= value.start]
-        if before:
-            return before[-1]
+    before = [p for p in found if p.line == value.line and p.end <= value.start]
+    if before:
+        return before[-1]
     alone = [p for p in found if lines[p.line].text.lower().rstrip(" :.") == label]
     return alone[0] if len(alone) == 1 else found[0] if len(found) == 1 else None
 
