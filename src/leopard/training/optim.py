@@ -23,7 +23,8 @@ class Muon(torch.optim.Optimizer):
     """Muon (Jordan et al. 2024), with updates as large as AdamW's (Liu et al. 2025).
 
     Args:
-        params: Matrices, or kernels, which count as matrices of (outputs, everything else).
+        params: Matrices, or kernels, which count as matrices of (outputs, everything else); or
+            groups of them.
         lr: Learning rate, on AdamW's scale: updates have a root mean square of about 0.2.
         momentum: Share of the old momentum that stays.
         weight_decay: Decoupled weight decay.
@@ -32,7 +33,7 @@ class Muon(torch.optim.Optimizer):
 
     def __init__(
         self,
-        params: Iterable[Tensor],
+        params: Iterable[Tensor] | Iterable[dict[str, Any]],
         lr: float = 1e-3,
         *,
         momentum: float = 0.95,

@@ -121,3 +121,13 @@ def test_reading_on_quotes_what_stands_once(teacher: Teacher) -> None:
     assert whole.endswith(turn.answer) or turn.answer in whole
     assert turn.goals[0][2] == SECOND
     assert all(goal[2] & SPELL for goal in turn.goals[1:])
+
+
+def test_labels_are_asked_for_as_they_stand_unless_another_page_has_them(teacher: Teacher) -> None:
+    first = page("Total due: 12.50", "Ship to: Oslo")
+    assert {turn.answer for turn in teacher.labelled([first], most=9)} == {"12.50", "Oslo"}
+    turns = teacher.labelled([first, page("Total due: 13.70")], most=9)
+    assert [turn.answer for turn in turns] == ["Oslo"]
+    assert "ship to" in turns[0].question.lower()
+    assert turns[0].is_led_to
+    assert len(teacher.labelled([first], most=1)) == 1

@@ -12,6 +12,7 @@ from leopard.training.nano.whereabouts import (
     answer_goals,
     copied_goals,
     find_answer,
+    labelled_values,
     question_goals,
     question_labels,
 )
@@ -46,6 +47,35 @@ def test_an_answer_that_stands_twice_is_told_by_the_label_before_it() -> None:
     printed = lines("Sent: 7 May", "Paid: 7 May")
     assert find_answer(printed, "7 May", ["paid"]) == Printed(1, 6, 11)
     assert find_answer(printed, "7 May", []) is None
+
+
+def test_labels_stand_before_colons_and_gaps_and_only_once() -> None:
+    printed = [
+        PrintedLine("Order number", ((0, 0),) * 12, row=0),
+        PrintedLine("2014330", ((4, 0),) * 7, row=0),
+        PrintedLine("Paid: 9 June", ((9, 0),) * 12, row=1),
+        PrintedLine("Terms:", ((12, 0),) * 6, row=2),
+        PrintedLine("none", ((15, 0),) * 4, row=2),
+        PrintedLine("a sentence alone", ((20, 0),) * 16, row=3),
+        PrintedLine("Page: 1", ((25, 0),) * 7, row=4),
+        PrintedLine("Page: 2", ((30, 0),) * 7, row=5),
+    ]
+
+    def text(place: Printed) -> str:
+        return printed[place.line].text[place.start : place.end]
+
+    found = [(text(pair.label), text(pair.value)) for pair in labelled_values(printed)]
+    assert found == [("Order number", "2014330"), ("Paid", "9 June"), ("Terms", "none")]
+
+
+def test_an_answer_that_stands_twice_is_told_by_a_label_in_its_row() -> None:
+    printed = [
+        PrintedLine("Sent", ((0, 0),) * 4, row=0),
+        PrintedLine("7 May", ((3, 0),) * 5, row=0),
+        PrintedLine("Paid", ((9, 0),) * 4, row=1),
+        PrintedLine("7 May", ((12, 0),) * 5, row=1),
+    ]
+    assert find_answer(printed, "7 May", ["paid"]) == Printed(3, 0, 5)
 
 
 def test_questions_lead_to_their_labels_and_these_to_the_value() -> None:

@@ -27,6 +27,8 @@ from leopard.training.nano.pointers import SECOND, SPELL, SPELLING_LAYER, PartSu
 
 TAUGHT = (f"layers.{SPELLING_LAYER}.", "decoder.norm", "head")
 """Parts of the names of parameters that learn."""
+GAINS = {"head": 3.0, "q_proj": 0.1, "k_proj": 0.1}
+"""At how many times the rate: letters are found from the start, by weights that balance finely."""
 REMEMBERED = 8
 """Documents before the present one, of whose questions some are asked that it cannot answer."""
 
@@ -138,7 +140,8 @@ class Conversations:
 
     def _turns(self, pages: list[StudiedPage]) -> list[Turn]:
         settings, teacher = self.settings, self.teacher
-        questions = teacher.questions(pages)
+        questions = teacher.questions(pages) + teacher.labelled(pages, most=settings.turns // 3)
+        teacher.rng.shuffle(questions)
         turns: list[Turn] = []
         for _ in range(settings.turns):
             drawn = teacher.rng.random()

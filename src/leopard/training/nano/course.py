@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,6 @@ from torch import Tensor, nn
 from leopard.errors import TrainingError
 from leopard.training.optim import Muon
 
-QUICK = 3.0
 Step = Callable[[], dict[str, float]]
 """Runs one forward and backward pass and returns figures to log; `loss` among them."""
 
@@ -50,6 +49,10 @@ class CourseSettings:
         return self.learning_rate * warm * (self.final_share + (1 - self.final_share) * cosine)
 
 
+def _gain(name: str, gains: Mapping[str, float]) -> float:
+    return next((gain for part, gain in gains.items() if part in name), 1.0)
+
+
 class Course:
     """Runs a course, or goes on with it where the last sitting stopped.
 
@@ -58,7 +61,7 @@ class Course:
         settings: How long and how fast.
         folder: Where `course.safetensors` and `log.jsonl` are kept.
         plain: Parts of parameter names that AdamW trains; other matrices and kernels go to Muon.
-        quick: Part of the names of parameters that AdamW trains at `QUICK` times the rate.
+        gains: Parts of parameter names that are trained at so many times the rate.
     """
 
     def __init__(
@@ -68,21 +71,25 @@ class Course:
         folder: Path,
         *,
         plain: Sequence[str],
-        quick: str | None = None,
+        gains: Mapping[str, float] | None = None,
     ) -> None:
         self.module, self.settings, self.folder = module, settings, folder
         self.step = 0
         named = [(n, p) for n, p in module.named_parameters() if p.requires_grad]
         is_plain = {n: p.ndim < 2 or any(part in n for part in plain) for n, p in named}
-        is_quick = {n: is_plain[n] and quick is not None and quick in n for n, _ in named}
         decay, rate = settings.weight_decay, settings.learning_rate
-        groups: list[dict[str, Any]] = [
-            {"params": [p for n, p in named if is_plain[n] and not is_quick[n]]},
-            {"params": [p for n, p in named if is_quick[n]], "gain": QUICK},
-        ]
+
+        def groups(*, are_plain: bool) -> list[dict[str, Any]]:
+            """Parameters of one optimiser by their gains."""
+            by_gain: dict[float, list[nn.Parameter]] = {1.0: []}
+            for name, parameter in named:
+                if is_plain[name] == are_plain:
+                    by_gain.setdefault(_gain(name, gains or {}), []).append(parameter)
+            return [{"params": found, "gain": gain} for gain, found in by_gain.items()]
+
         self.optimisers: list[torch.optim.Optimizer] = [
-            Muon([p for n, p in named if not is_plain[n]], lr=rate, weight_decay=decay),
-            torch.optim.AdamW(groups, lr=rate, weight_decay=0.0, betas=(0.9, 0.98)),
+            Muon(groups(are_plain=False), lr=rate, weight_decay=decay),
+            torch.optim.AdamW(groups(are_plain=True), lr=rate, weight_decay=0.0, betas=(0.9, 0.98)),
         ]
         self.names = {id(p): n for n, p in named}
         folder.mkdir(parents=True, exist_ok=True)

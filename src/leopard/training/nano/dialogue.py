@@ -29,6 +29,7 @@ from leopard.training.nano.whereabouts import (
     answer_goals,
     copied_goals,
     find_answer,
+    labelled_values,
     question_goals,
     question_labels,
 )
@@ -42,6 +43,16 @@ READ_ON = (
     'What follows "{start}"?',
     'What comes after "{start}"?',
     'Copy the text after "{start}".',
+)
+ASK = (
+    "What is the {label}?",
+    "What is the {label}?",
+    "What is {label}?",
+    "{label}?",
+    "What does it say for {label}?",
+    "Give the {label}.",
+    "What value belongs to {label}?",
+    "Find the {label}.",
 )
 UNKNOWN = (-1, -1)
 PRINTED = frozenset({"lookup", "cell"})
@@ -169,6 +180,30 @@ class Teacher:
                 answer = tuple(answer_goals(line.pointers[begin:end]))
                 return Turn(question, line.text[begin:end], answer, number, about)
         return None
+
+    def labelled(self, pages: Sequence[StudiedPage], *, most: int) -> list[Turn]:
+        """Questions for labels as they stand, of those pages whose labels no other page has."""
+        turns: list[Turn] = []
+        for number, page in enumerate(pages):
+            others = "\n".join(
+                line.text for each in pages if each is not page for line in each.lines
+            )
+            for pair in labelled_values(page.lines):
+                at, value = pair.label, pair.value
+                label = page.lines[at.line].text[at.start : at.end]
+                if label.lower() in others.lower():
+                    continue
+                asked = label if self.rng.random() < 0.5 else label.lower()
+                question = self.rng.choice(ASK).format(label=asked)
+                start = question.index(asked)
+                about = question_goals(question, [(start, start + len(label))], page.lines, value)
+                line = page.lines[value.line]
+                goals = tuple(answer_goals(line.pointers[value.start : value.end]))
+                text = line.text[value.start : value.end]
+                turns.append(Turn(question, text, goals, number, about))
+        kept = [turn for turn in turns if turn.is_led_to]
+        self.rng.shuffle(kept)
+        return kept[:most]
 
     def questions(
         self, pages: Sequence[StudiedPage], *, is_printed_only: bool = False

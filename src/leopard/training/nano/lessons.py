@@ -124,15 +124,17 @@ def _is_next_word(before: Glyph, char: object) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class PrintedLine:
-    """A line of text; each of its characters knows its visual token and slot."""
+    """A line of text, or a part of one that stands apart; its characters know where they stand."""
 
     text: str
     pointers: tuple[tuple[int, int], ...]
     """(token, slot) for each character, (-1, -1) where unknown."""
+    row: int = -1
+    """Number of the line of the page; its parts have the same."""
 
 
 def printed_lines(glyphs: Sequence[Glyph], places: Sequence[Place | None]) -> list[PrintedLine]:
-    """Text of a page by visual lines, in the order of the text layer.
+    """Text of a page by visual lines and their parts, in the order of the text layer.
 
     Args:
         glyphs: Characters of the page.
@@ -141,16 +143,24 @@ def printed_lines(glyphs: Sequence[Glyph], places: Sequence[Place | None]) -> li
     lines: list[PrintedLine] = []
     current: list[tuple[str, tuple[int, int]]] = []
     before: Glyph | None = None
+    row = 0
     for glyph, place in zip(glyphs, places, strict=True):
-        if before is not None and _starts_line(before, glyph):
-            lines += _split_leaders(current)
+        if before is not None and (_starts_line(before, glyph) or _stands_apart(before, glyph)):
+            lines += _split_leaders(current, row)
             current = []
+            row += _starts_line(before, glyph)
         if glyph.after_blank and current:
             known = place is not None and place.blank_slot >= 0
             current.append((" ", (place.token, place.blank_slot) if known and place else (-1, -1)))
         current.append((glyph.text, (place.token, place.slot) if place else (-1, -1)))
         before = glyph
-    return lines + _split_leaders(current)
+    return lines + _split_leaders(current, row)
+
+
+def _stands_apart(before: Glyph, glyph: Glyph) -> bool:
+    """Whether a gap too wide for a blank is between two characters of a line."""
+    height = glyph.box.bottom - glyph.box.top
+    return not glyph.after_blank and glyph.box.left - before.box.right > (height + 6) * _SPACED
 
 
 def _starts_line(before: Glyph, glyph: Glyph) -> bool:
@@ -159,7 +169,7 @@ def _starts_line(before: Glyph, glyph: Glyph) -> bool:
     return down > 1.2 * height or (down > 0.6 * height and glyph.box.left < before.box.right)
 
 
-def _split_leaders(current: list[tuple[str, tuple[int, int]]]) -> list[PrintedLine]:
+def _split_leaders(current: list[tuple[str, tuple[int, int]]], row: int) -> list[PrintedLine]:
     text = "".join(char for char, _ in current)
     lines = []
     start = 0
@@ -167,8 +177,8 @@ def _split_leaders(current: list[tuple[str, tuple[int, int]]]) -> list[PrintedLi
         piece = text[start:end]
         left = start + len(piece) - len(piece.lstrip())
         right = left + len(piece.strip())
-        if right - left > 2:
+        if right > left:
             pointers = tuple(pointer for _, pointer in current[left:right])
-            lines.append(PrintedLine(text[left:right], pointers))
+            lines.append(PrintedLine(text[left:right], pointers, row))
         start = resume
     return lines

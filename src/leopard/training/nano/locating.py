@@ -141,6 +141,8 @@ class PrintedQuestions:
 
     def __call__(self, pages: list[StudiedPage]) -> Exercise | None:
         """A sequence about pages; None where no answer stands in a known place."""
-        turns = self.teacher.questions(pages, is_printed_only=True)[: self.turns]
+        asked = self.teacher.questions(pages, is_printed_only=True)
+        turns = (asked + self.teacher.labelled(pages, most=self.turns // 2))[: self.turns]
+        self.teacher.rng.shuffle(turns)
         exercise = self.teacher.conversation(pages, turns) if turns else None
         return exercise if exercise and exercise.looks else None

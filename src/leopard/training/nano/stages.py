@@ -126,6 +126,7 @@ class LocatingStage:
     course: CourseSettings
     seed: int = 2
     taught: ClassVar[tuple[str, ...]] = locating.TAUGHT
+    gains: ClassVar[dict[str, float]] = {}
 
     def made(
         self, whole: SmallLanguageModel, teacher: Teacher
@@ -143,6 +144,7 @@ class AskingStage:
     course: CourseSettings
     seed: int = 3
     taught: ClassVar[tuple[str, ...]] = asking.TAUGHT
+    gains: ClassVar[dict[str, float]] = asking.GAINS
 
     def made(
         self, whole: SmallLanguageModel, teacher: Teacher
@@ -178,7 +180,7 @@ def train_language(
         eyes: Model folder whose encoder is looked through; None for true slots.
     """
     whole = small_language_model(trained=stage.taught, seed=stage.seed, eyes=eyes, start=start)
-    course = Course(whole, stage.course, folder, plain=PLAIN_LANGUAGE, quick="head")
+    course = Course(whole, stage.course, folder, plain=PLAIN_LANGUAGE, gains=stage.gains)
     first = stage.seed * 10**9 + course.step * 1000
     study = study_slots if eyes is None else FeatureStudy(eyes)
     stream = LessonStream(source, stage.plan, study, first_seed=first)

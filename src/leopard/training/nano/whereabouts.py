@@ -51,6 +51,8 @@ LEAST_BEFORE = 1
 """The same for characters that only help to find a label."""
 LABEL_END = 4
 """Characters at the end of a label that lead to its value."""
+LONGEST_LABEL, LONGEST_VALUE = 32, 40
+"""In characters, of labels and values that are asked for as they stand."""
 MOST_ASIDE = 2
 """Visual tokens that a value may stand left or right of the label above it."""
 
@@ -81,7 +83,7 @@ def copied_goals(pointers: Sequence[tuple[int, int]]) -> list[Goal]:
 
 
 def find_answer(lines: Sequence[PrintedLine], answer: str, labels: Sequence[str]) -> Printed | None:
-    """The place of an answer: the only one, or the only one on a line with a label before it."""
+    """The place of an answer: the only one, or the only one in a row with a label before it."""
     found = [
         Printed(number, match.start(), match.end())
         for number, line in enumerate(lines)
@@ -89,11 +91,49 @@ def find_answer(lines: Sequence[PrintedLine], answer: str, labels: Sequence[str]
     ]
     if len(found) > 1:
         found = [
-            place
-            for place in found
-            if any(label in lines[place.line].text[: place.start].lower() for label in labels)
+            place for place in found if any(label in _text_before(lines, place) for label in labels)
         ]
     return found[0] if len(found) == 1 else None
+
+
+def _text_before(lines: Sequence[PrintedLine], place: Printed) -> str:
+    """What stands before a passage in its row, in lower case."""
+    line = lines[place.line]
+    parts = [part.text for part in lines[: place.line] if part.row == line.row >= 0]
+    return "\n".join([*parts, line.text[: place.start]]).lower()
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """A label and its value, which stands behind it in its row."""
+
+    label: Printed
+    value: Printed
+
+
+def labelled_values(lines: Sequence[PrintedLine]) -> list[Labelled]:
+    """Labels and values of a page: what stands before a colon or a gap, and what comes after it."""
+    found: list[Labelled] = []
+    for number, line in enumerate(lines):
+        name, colon, value = line.text.partition(":")
+        start = len(line.text) - len(value.lstrip())
+        if colon and _is_label(name.strip()) and 0 < len(line.text) - start <= LONGEST_VALUE:
+            label = Printed(number, 0, len(name.rstrip()))
+            found.append(Labelled(label, Printed(number, start, len(line.text))))
+        after = lines[number + 1] if number + 1 < len(lines) else None
+        if after is None or after.row != line.row or line.row < 0 or value.strip():
+            continue
+        if _is_label(name.strip()) and len(after.text) <= LONGEST_VALUE and ":" not in after.text:
+            label = Printed(number, 0, len(name.rstrip()))
+            found.append(Labelled(label, Printed(number + 1, 0, len(after.text))))
+    texts = [lines[pair.label.line].text[: pair.label.end].lower() for pair in found]
+    page = "\n".join(line.text for line in lines).lower()
+    return [pair for pair, text in zip(found, texts, strict=True) if page.count(text) == 1]
+
+
+def _is_label(text: str) -> bool:
+    letters = sum(char.isalpha() for char in text)
+    return 3 <= len(text) <= LONGEST_LABEL and 2 * letters > len(text)
 
 
 def question_labels(question: str, text: str) -> list[tuple[int, int]]:
