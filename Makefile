@@ -41,8 +41,8 @@ bench: $(VENV)/.dev ## Run the benchmarks (prints ratios; takes minutes; run alo
 
 nano: $(VENV)/.dev ## Train the small model from nothing (hours), or go on where it stopped
 	$(BIN)/leopard nano $(NANO) --stage reader & reader=$$!; \
-	$(BIN)/leopard nano $(NANO) --stage locating --stage asking && wait $$reader
-	$(BIN)/leopard nano $(NANO) --threads 2 --stage looking --stage model
+	$(BIN)/leopard nano $(NANO) --stage locating && wait $$reader
+	$(BIN)/leopard nano $(NANO) --stage asking --stage model
 
 clean: ## Remove the environment and caches
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -34,9 +34,9 @@ def nano(
 ) -> None:
     """Train the small model from nothing, for hours on a CPU, or go on where it stopped.
 
-    Stages: reader, locating, asking, looking, model. The first does not need the two after it, so
-    it may run beside them in a process of its own. Every stage writes a checkpoint every
-    few minutes and goes on from it; the result is the folder `model`.
+    Stages: reader, locating, asking, model. The first two do not need one another, so they may run
+    side by side in processes of their own. Every stage writes a checkpoint every few minutes and
+    goes on from it; the result is the folder `model`.
     """
     try:
         from leopard.training.nano.recipe import STAGES, run_stage

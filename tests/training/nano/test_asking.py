@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from leopard.schema.samples import NOT_ANSWERABLE
-from leopard.training.nano.asking import TAUGHT, AskingLessons, AskingSettings, Conversations
+from leopard.training.nano.asking import (
+    TAUGHT,
+    AskingLessons,
+    AskingSettings,
+    Conversations,
+    settle,
+)
 from leopard.training.nano.dialogue import Teacher
-from leopard.training.nano.known import SmallLanguageModel, autocast
+from leopard.training.nano.known import KnownLessons, SmallLanguageModel, autocast
 from leopard.training.nano.package import nano_processor, new_model
+from leopard.training.nano.pointers import SECOND_LAYER
 from tests.training.nano.test_locating import page, studied
 
 
@@ -65,6 +74,22 @@ def test_a_few_steps_teach_to_say_what_is_printed(whole: SmallLanguageModel) -> 
     assert figures[-1]["loss"] < 0.5 * figures[0]["loss"]
     assert figures[-1]["right"] > figures[0]["right"]
     assert all(p.grad is None for p in whole.parameters() if not p.requires_grad)
+
+
+def test_norms_are_set_so_that_marks_are_as_loud_as_at_the_start(
+    whole: SmallLanguageModel,
+) -> None:
+    teacher = Teacher(nano_processor().prompt_builder, seed=1)
+    pages = [studied()]
+    exercise = teacher.conversation(pages, teacher.questions(pages))
+    known = KnownLessons(whole, SECOND_LAYER).known(exercise, pages)
+    first = settle(whole, [known])
+    assert first == pytest.approx(1, abs=0.6)
+    loud = replace(known, states=known.states + 1.0)  # what all tokens have makes marks fainter
+    assert settle(whole, [loud]) > 1.5 * first
+    weights = whole.decoder.layers[4].input_layernorm.weight.detach()
+    assert weights.std() == 0
+    assert weights[0] > 1.5 * first**2
 
 
 def test_some_turns_ask_for_what_is_not_there() -> None:

@@ -100,3 +100,13 @@ def test_a_few_steps_teach_where_the_answers_of_a_page_stand(whole: SmallLanguag
     assert figures[-1]["meant"] >= figures[0]["meant"]
     assert figures[-1]["first"] > 0.5
     assert all(p.grad is None for p in whole.parameters() if not p.requires_grad)
+
+
+def test_what_later_layers_read_is_to_stay(whole: SmallLanguageModel) -> None:
+    torch.manual_seed(0)
+    known = pool(whole)
+    batch = known.draw()
+    start = known.lessons.learn(batch)["kept"]
+    with torch.no_grad():
+        whole.decoder.layers[2].mlp.down_proj.weight += 0.02
+    assert known.lessons.learn(batch)["kept"] > 2 * start

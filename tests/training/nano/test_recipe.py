@@ -29,8 +29,8 @@ class NoPages:
 
 
 def test_a_stage_names_the_one_it_builds_on(tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match="stage seeing has left no checkpoint"):
-        run_stage("looking", NoPages(), tmp_path, lambda *_: None)
+    with pytest.raises(TrainingError, match="stage locating has left no checkpoint"):
+        run_stage("asking", NoPages(), tmp_path, lambda *_: None)
 
 
 def test_no_page_of_the_lessons_has_more_tiles_than_the_processor_gives() -> None:

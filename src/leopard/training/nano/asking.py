@@ -23,7 +23,15 @@ from leopard.training.nano.known import (
     attended,
     autocast,
 )
-from leopard.training.nano.pointers import SECOND, SPELL, SPELLING_LAYER, PartSum, slot_loss
+from leopard.training.nano.pointers import (
+    SECOND,
+    SECOND_LAYER,
+    SPELL,
+    SPELLING_LAYER,
+    PartSum,
+    slot_loss,
+)
+from leopard.training.nano.zones import FLAG, TEXT, TEXT_SCALE
 
 TAUGHT = (f"layers.{SPELLING_LAYER}.", "decoder.norm", "head")
 """Parts of the names of parameters that learn."""
@@ -47,6 +55,35 @@ class AskingSettings(SequenceSettings):
     """Share of turns that ask for what is not there; the rest read on."""
     pointer_weight: float = 1.0
     """How much supervised attention counts."""
+
+
+@torch.no_grad()
+def settle(whole: SmallLanguageModel, batch: Sequence[KnownStates]) -> float:
+    """Make marks of text as loud after the norms as at the start, before the first lesson.
+
+    What `locating` has added to the stream makes all else fainter there, and the circuits that say
+    what was found balance finely. Only the scales of the norms change.
+
+    Args:
+        whole: The language model.
+        batch: Sequences as the looking layer meets them.
+
+    Returns:
+        By how much the norms are louder than before.
+    """
+    states = torch.cat([known.states.float() for known in batch])
+    text = states[states[:, TEXT] > FLAG / 2]
+    mark = text[:, TEXT] / text.square().mean(1).sqrt()
+    louder = FLAG * TEXT_SCALE / float(mark.mean())
+    layers: Any = whole.decoder.layers
+    for norm in (
+        layers[SECOND_LAYER].post_attention_layernorm,
+        layers[SPELLING_LAYER].input_layernorm,
+        layers[SPELLING_LAYER].post_attention_layernorm,
+        whole.decoder.norm,
+    ):
+        norm.weight.mul_(louder)
+    return louder
 
 
 class AskingLessons(KnownLessons):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -304,17 +304,21 @@ class KnownPool(Generic[Lessons]):
         first = self.rng.randrange(max(1, len(document) - count + 1))
         return document[first : first + count]
 
-    def _new(self) -> KnownStates:
+    def sequences(self) -> Iterator[tuple[Exercise, list[StudiedPage]]]:
+        """Sequences with their pages, one after the other."""
         while True:
             pages = self._pages()
             exercise = self.ask(pages)
-            if exercise is None or len(exercise.input_ids) > self.settings.longest:
-                continue
-            is_further = self.rng.random() < 0.5
-            return self.lessons.known(
-                exercise,
-                pages,
-                empty_share=self.rng.choice(self.settings.empty_shares),
-                misread_share=self.settings.misread,
-                further=self.rng.randrange(self.settings.farthest) if is_further else 0,
-            )
+            if exercise is not None and len(exercise.input_ids) <= self.settings.longest:
+                yield exercise, pages
+
+    def _new(self) -> KnownStates:
+        exercise, pages = next(self.sequences())
+        is_further = self.rng.random() < 0.5
+        return self.lessons.known(
+            exercise,
+            pages,
+            empty_share=self.rng.choice(self.settings.empty_shares),
+            misread_share=self.settings.misread,
+            further=self.rng.randrange(self.settings.farthest) if is_further else 0,
+        )

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from leopard.training.nano.characters import LINES_PER_CELL, PLACES_PER_LINE
+from leopard.training.nano.characters import LINES_PER_CELL, PLACES, PLACES_PER_LINE
 from leopard.training.nano.codes import class_codes
 from leopard.training.nano.dialogue import Exercise, StudiedPage, Teacher
 from leopard.training.nano.known import (
@@ -33,11 +33,17 @@ from leopard.training.nano.pointers import (
 )
 from leopard.training.nano.start import MEANT_SHARE
 from leopard.training.nano.zones import (
+    CODE,
     FIRST,
+    FLAG,
+    FOUND,
+    HASH,
     IDENTITY,
+    IMAGE,
     MEANT,
     PLACE_LENGTH,
     PLACE_SIZE,
+    SAID,
     place_of_line,
 )
 
@@ -45,6 +51,10 @@ GATHERED_WEIGHT = 0.15
 """How much the last letters of labels count as what to gather by: other letters may tell better."""
 CODE_GAIN = 5.0
 """Sharpness with which a code tells a character."""
+
+KEPT_WEIGHT, QUIET_WEIGHT = 0.5, 0.02
+"""How much it counts that what later layers read stays, and that little is added to all tokens:
+that would make everything else fainter."""
 
 TAUGHT = (f"layers.{GATHERING_LAYER}.", f"layers.{SECOND_LAYER}.self_attn.")
 """Parts of the names of parameters that learn."""
@@ -67,29 +77,32 @@ class LocatingLessons(KnownLessons):
 
         Returns:
             `loss`; `gathered`, the share of attention on the letters of labels; `meant`, the share
-            of looks that hit; and `first`, the share that know the answer's first character.
+            of looks that hit; `first`, the share that know the answer's first character; and
+            `kept`, the loss of what has been moved.
         """
         looks = [look for known in batch for look in known.looks if not look.is_after]
         count = 1 + len(looks)
         letters = 1 + sum(bool(look.beside) + bool(look.above) for look in looks)
-        figures = dict.fromkeys(("loss", "gathered", "meant", "first"), 0.0)
+        figures = dict.fromkeys(("loss", "gathered", "meant", "first", "kept"), 0.0)
         for known in batch:
             sums = PointerSums()
-            first, written = self._score(known, sums)
+            first, written, kept = self._score(known, sums)
             gathered = GATHERED_WEIGHT * sums.gathered.loss / letters
-            loss = (sums.meant.loss + written) / count + gathered
+            loss = (sums.meant.loss + written) / count + gathered + kept / len(batch)
             loss.backward()
             figures["loss"] += loss.item()
             figures["gathered"] += sums.gathered.right / letters
             figures["meant"] += sums.meant.right / count
             figures["first"] += first / count
+            figures["kept"] += float(kept.detach()) / len(batch)
         return figures
 
-    def _score(self, known: KnownStates, sums: PointerSums) -> tuple[int, Tensor]:
+    def _score(self, known: KnownStates, sums: PointerSums) -> tuple[int, Tensor, Tensor]:
         """Score a sequence.
 
         Returns:
-            How many looks know the first character, and the loss of what they bring back.
+            How many looks know the first character, the loss of what they bring back, and that of
+            what has been moved.
         """
         decoder: Any = self.whole.decoder
         pointers = self.whole.pointers
@@ -105,8 +118,11 @@ class LocatingLessons(KnownLessons):
             asked = positions_of(known.looks)
             shares = pointers.log_attention(SECOND_LAYER, 0, asked)
             brought = attended(looking.self_attn, normed[0], shares)
-            after = (hidden[0, asked] + brought).float()
-        return self._written(known, hidden[0].float(), after)
+            after = hidden[0, asked] + brought
+        first, written = self._written(known, hidden[0].float(), after.float())
+        kept = _moved(known.states.float(), hidden[0].float())
+        kept = kept + KEPT_WEIGHT * brought[:, : SAID + CODE].float().square().sum(1).mean()
+        return first, written, kept
 
     def _written(self, known: KnownStates, before: Tensor, after: Tensor) -> tuple[int, Tensor]:
         """Whether looks have written the first character and the place of what they found."""
@@ -126,6 +142,19 @@ class LocatingLessons(KnownLessons):
         off = (meant - places).square().mean(1) / (PLACE_LENGTH * MEANT_SHARE) ** 2
         is_right = (logits.argmax(-1) == first) & is_first
         return int(is_right.sum()), ((loss + off) * weight).sum()
+
+
+def _moved(before: Tensor, after: Tensor) -> Tensor:
+    """How far the gathering layer has moved what it is to leave alone, (length, dim) each.
+
+    That is the characters of visual tokens, and of text the letters and what is to be said.
+    """
+    added = after - before
+    is_image = before[:, IMAGE] > FLAG / 2
+    slots = added[is_image, : PLACES * CODE].square().sum(1).mean()
+    letters = added[~is_image, : SAID + CODE].square().sum(1).mean()
+    loud = added[:, FOUND : FOUND + HASH].square().sum(1).mean()
+    return KEPT_WEIGHT * (slots + letters) + QUIET_WEIGHT * loud
 
 
 class PrintedQuestions:

@@ -3,13 +3,11 @@
     reader      the vision encoder learns to read crops
     locating    the language model learns where answers stand; true slots, some of them misread, are
                 its eyes
-    asking      ... to copy, to answer and to stop
-    seeing      ... where answers stand again, now through the encoder
-    looking     ... and to answer through it
+    asking      ... and to copy, to answer and to stop, now through the encoder
     model       the finished model folder
 
-`reader` and the two stages after it do not need one another and may run at the same time; `reader`
-and `locating` may begin with a model folder instead of nothing.
+`reader` and `locating` do not need one another and may run at the same time; both may begin with a
+model folder instead of nothing.
 """
 
 from __future__ import annotations
@@ -22,6 +20,7 @@ from typing import TypeVar
 from leopard.errors import TrainingError
 from leopard.training.nano.asking import AskingSettings
 from leopard.training.nano.course import CourseSettings
+from leopard.training.nano.known import SequenceSettings
 from leopard.training.nano.lessons import PageSource
 from leopard.training.nano.package import write_model
 from leopard.training.nano.stages import (
@@ -46,29 +45,17 @@ READER = ReaderStage(
     course=CourseSettings(steps=6000, learning_rate=1.1e-3),
 )
 LOCATING = LocatingStage(
-    plan=PagePlan(grids=SMALL_GRIDS, text_px=TEXT, documents=0.6, tiles=(4, 6, 9)),
-    course=CourseSettings(steps=1500, learning_rate=0.6e-3, warmup_steps=10, log_every=20),
+    plan=PagePlan(grids=SMALL_GRIDS, text_px=TEXT, documents=0.7, tiles=(4, 6, 9)),
+    lessons=SequenceSettings(pool=48, first=48, fresh=12, empty_shares=(0.1, 0.2)),
+    course=CourseSettings(steps=1500, learning_rate=0.5e-3, warmup_steps=10, log_every=10),
 )
 ASKING = AskingStage(
-    plan=PagePlan(grids=GRIDS, text_px=TEXT, documents=0.6),
-    lessons=AskingSettings(empty_shares=(0.1, 0.3, 1.0)),
-    course=CourseSettings(steps=800, learning_rate=0.2e-3, warmup_steps=10, log_every=20),
-    seed=3,
-)
-SEEING = replace(
-    LOCATING,
-    lessons=replace(LOCATING.lessons, pool=600, fresh=2),
-    course=CourseSettings(steps=300, learning_rate=0.2e-3, warmup_steps=10, log_every=10),
-    seed=5,
-)
-LOOKING = replace(
-    ASKING,
-    lessons=replace(ASKING.lessons, pool=600, fresh=2),
-    course=CourseSettings(steps=300, learning_rate=0.1e-3, warmup_steps=10, log_every=10),
-    seed=7,
+    plan=PagePlan(grids=GRIDS, text_px=TEXT, documents=0.7),
+    lessons=AskingSettings(batch=10, pool=400, first=40, fresh=3, empty_shares=(0.1, 0.2)),
+    course=CourseSettings(steps=400, learning_rate=0.2e-3, warmup_steps=10, log_every=10),
 )
 Stage = TypeVar("Stage", ReaderStage, LocatingStage, AskingStage)
-STAGES = ("reader", "locating", "asking", "seeing", "looking", "model")
+STAGES = ("reader", "locating", "asking", "model")
 
 
 def run_stage(
@@ -100,42 +87,20 @@ def run_stage(
         "locating": lambda: train_language(
             source, folder / "locating", _shortened(LOCATING, share), report, start=start
         ),
-        "asking": lambda: _go_on(
-            source, folder, ("locating", "asking"), _shortened(ASKING, share), report
-        ),
-        "seeing": lambda: _go_on(
-            source, folder, ("asking", "seeing"), _shortened(SEEING, share), report, is_seeing=True
-        ),
-        "looking": lambda: _go_on(
-            source,
-            folder,
-            ("seeing", "looking"),
-            _shortened(LOOKING, share),
-            report,
-            is_seeing=True,
-        ),
+        "asking": lambda: _ask(source, folder, _shortened(ASKING, share), report),
         "model": lambda: write_model(
-            joined_model(_checkpoint(folder, "reader"), _checkpoint(folder, "looking")),
+            joined_model(_checkpoint(folder, "reader"), _checkpoint(folder, "asking")),
             folder / "model",
         ),
     }
     runs[name]()
 
 
-def _go_on(
-    source: PageSource,
-    folder: Path,
-    names: tuple[str, str],
-    stage: LocatingStage | AskingStage,
-    report: Report,
-    *,
-    is_seeing: bool = False,
-) -> None:
-    """Run the second of two stages on what the first has left, on true slots or on features."""
-    eyes, start = folder / "eyes" if is_seeing else None, _checkpoint(folder, names[0])
-    if eyes is not None and not (eyes / "config.json").exists():
+def _ask(source: PageSource, folder: Path, stage: AskingStage, report: Report) -> None:
+    eyes, start = folder / "eyes", _checkpoint(folder, "locating")
+    if not (eyes / "config.json").exists():
         write_model(joined_model(_checkpoint(folder, "reader"), start), eyes)
-    train_language(source, folder / names[1], stage, report, start=start, eyes=eyes)
+    train_language(source, folder / "asking", stage, report, start=start, eyes=eyes)
 
 
 def _checkpoint(folder: Path, name: str) -> Path:

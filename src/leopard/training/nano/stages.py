@@ -5,8 +5,9 @@ Knows nothing of where pages come from (`PageSource`) or where the result is kep
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -29,6 +30,7 @@ from leopard.training.nano.known import (
 from leopard.training.nano.lessons import PageSource
 from leopard.training.nano.locating import PrintedQuestions
 from leopard.training.nano.package import nano_processor, new_model
+from leopard.training.nano.pointers import SECOND_LAYER
 from leopard.training.nano.reader_stage import ReadingLessons, prepare_crop_lessons
 from leopard.training.nano.workers import LessonStream, PagePlan
 
@@ -36,6 +38,7 @@ PLAIN_READER = ("stem", "position", "_head", "told")
 """Parameters of the encoder that AdamW trains."""
 HEADS_ALONE = 60
 """Steps in which new heads do not disturb an encoder that can read."""
+Sequences = Iterator[tuple[Exercise, list[StudiedPage]]]
 Report = Callable[[str, dict[str, float]], None]
 """Told the stage and its mean figures."""
 
@@ -134,6 +137,9 @@ class LocatingStage:
         """The lessons, and what writes their sequences."""
         return locating.LocatingLessons(whole), PrintedQuestions(teacher, self.lessons.turns)
 
+    def begin(self, whole: SmallLanguageModel, sequences: Sequences) -> None:
+        """Before the first lesson: nothing."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AskingStage:
@@ -153,7 +159,15 @@ class AskingStage:
         lessons = asking.AskingLessons(whole, pointer_weight=self.lessons.pointer_weight)
         return lessons, Conversations(teacher, self.lessons)
 
+    def begin(self, whole: SmallLanguageModel, sequences: Sequences) -> None:
+        """Before the first lesson: norms are set to what the layers before have made."""
+        below = KnownLessons(whole, SECOND_LAYER)
+        batch = [below.known(exercise, pages) for exercise, pages in islice(sequences, SETTLING)]
+        asking.settle(whole, batch)
 
+
+SETTLING = 6
+"""Sequences by which norms are set."""
 LanguageStage = LocatingStage | AskingStage
 PLAIN_LANGUAGE = ("embed", "head")
 """Parameters of the language model that AdamW trains."""
@@ -187,6 +201,8 @@ def train_language(
     lessons, ask = stage.made(whole, Teacher(nano_processor().prompt_builder, seed=first))
     pool = KnownPool(lessons, ask, stream.take, stage.lessons, seed=first)
     try:
+        if course.step == 0:
+            stage.begin(whole, pool.sequences())
         course.run(lambda: lessons.learn(pool.draw()), lambda figures: report(folder.name, figures))
     finally:
         stream.close()
