@@ -69,12 +69,12 @@ def settle(whole: SmallLanguageModel, batch: Sequence[KnownStates]) -> float:
         batch: Sequences as the looking layer meets them.
 
     Returns:
-        By how much the norms are louder than before.
+        The scale of the norms for these marks; it was 1 for those of an untrained model, about.
     """
     states = torch.cat([known.states.float() for known in batch])
     text = states[states[:, TEXT] > FLAG / 2]
     mark = text[:, TEXT] / text.square().mean(1).sqrt()
-    louder = FLAG * TEXT_SCALE / float(mark.mean())
+    scale = FLAG * TEXT_SCALE / float(mark.mean())
     layers: Any = whole.decoder.layers
     for norm in (
         layers[SECOND_LAYER].post_attention_layernorm,
@@ -82,8 +82,8 @@ def settle(whole: SmallLanguageModel, batch: Sequence[KnownStates]) -> float:
         layers[SPELLING_LAYER].post_attention_layernorm,
         whole.decoder.norm,
     ):
-        norm.weight.mul_(louder)
-    return louder
+        norm.weight.mul_(scale / float(norm.weight[TEXT]))
+    return scale
 
 
 class AskingLessons(KnownLessons):

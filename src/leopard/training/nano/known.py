@@ -127,12 +127,13 @@ class SmallLanguageModel(nn.Module):
         for start, page in zip(exercise.image_starts, pages, strict=True):
             span = slice(start, start + len(page.tokens))
             seen = misread(page.tokens, share, self.errors) if share else page.tokens  # type: ignore[arg-type]
-            tokens.append(torch.from_numpy(np.asarray(seen)))
+            shown = torch.from_numpy(np.asarray(seen))
+            tokens.append(shown.float() if shown.is_floating_point() else shown.long())
             is_kept.append(kept[span])
             places.append(moved[span][kept[span]])
-        joined = torch.cat(tokens)
-        joined = joined.float() if joined.is_floating_point() else joined.long()
-        visual = self._front[0](joined.unflatten(0, (-1, GEOMETRY.visual_tokens_per_crop)))
+        visual = self._front[0](
+            torch.cat(tokens).unflatten(0, (-1, GEOMETRY.visual_tokens_per_crop))
+        )
         text = self.decoder.get_input_embeddings()(ids)
         visual = visual.reshape(-1, text.shape[-1])[torch.cat(is_kept)]
         merged: Tensor = text.index_copy(0, torch.cat(places), visual)
@@ -184,8 +185,9 @@ class KnownLessons(nn.Module):
         with autocast():
             hidden = self.whole.embedded(ids, exercise, pages, kept, misread_share)
             turns = decoder.rotary_emb(hidden, positions[None])
+            mask = crowded(crowd[kept])
             for layer in decoder.layers[: self.num_known]:
-                hidden = layer(hidden, position_embeddings=turns)
+                hidden = layer(hidden, attention_mask=mask, position_embeddings=turns)
         numbers: list[int] = new.tolist()
         targets = torch.tensor(exercise.targets)[kept]
         is_known = targets[:, 2] > 0
@@ -231,7 +233,9 @@ def attended(attention: Any, normed: Tensor, log_shares: Tensor) -> Tensor:
 def crowded(crowd: Tensor) -> Tensor:
     """Causal attention mask in which some tokens stand for several, (1, 1, length, length)."""
     ahead = torch.full((len(crowd), len(crowd)), -1e4).triu(1)
-    return (ahead + crowd)[None, None]
+    is_fast = torch.is_autocast_enabled("cpu")
+    mask = (ahead + crowd)[None, None]
+    return mask.to(torch.get_autocast_dtype("cpu")) if is_fast else mask
 
 
 def thinned(

@@ -33,7 +33,9 @@ from leopard.training.nano.pointers import (
 )
 from leopard.training.nano.start import MEANT_SHARE
 from leopard.training.nano.zones import (
+    ANSWER,
     CODE,
+    COLUMN_FLAG,
     FIRST,
     FLAG,
     FOUND,
@@ -44,6 +46,9 @@ from leopard.training.nano.zones import (
     PLACE_LENGTH,
     PLACE_SIZE,
     SAID,
+    SPECIAL,
+    START,
+    TEXT,
     place_of_line,
 )
 
@@ -55,6 +60,10 @@ CODE_GAIN = 5.0
 KEPT_WEIGHT, QUIET_WEIGHT = 0.5, 0.02
 """How much it counts that what later layers read stays, and that little is added to all tokens:
 that would make everything else fainter."""
+
+FLAGS_WEIGHT = 5.0
+"""How much it counts that marks stay: what reads them has large weights."""
+MARKS = (TEXT, IMAGE, START, COLUMN_FLAG, ANSWER, SPECIAL)
 
 TAUGHT = (f"layers.{GATHERING_LAYER}.", f"layers.{SECOND_LAYER}.self_attn.")
 """Parts of the names of parameters that learn."""
@@ -110,7 +119,7 @@ class LocatingLessons(KnownLessons):
         hidden = known.states.float()[None]
         turns = decoder.rotary_emb(hidden, known.positions[None])
         with autocast():
-            mask = crowded(known.crowd).to(torch.get_autocast_dtype("cpu"))
+            mask = crowded(known.crowd)
             hidden = gathering(hidden, attention_mask=mask, position_embeddings=turns)
             normed = looking.input_layernorm(hidden)
             pointers.hear(SECOND_LAYER, normed, known.crowd)
@@ -120,9 +129,11 @@ class LocatingLessons(KnownLessons):
             brought = attended(looking.self_attn, normed[0], shares)
             after = hidden[0, asked] + brought
         first, written = self._written(known, hidden[0].float(), after.float())
-        kept = _moved(known.states.float(), hidden[0].float())
-        kept = kept + KEPT_WEIGHT * brought[:, : SAID + CODE].float().square().sum(1).mean()
-        return first, written, kept
+        own = looking.self_attn.v_proj(normed[0, :1])  # the first token sees itself only
+        added = torch.cat([brought, looking.self_attn.o_proj(own)]).float()
+        kept = _moved(known.states.float(), hidden[0].float() - known.states.float())
+        kept = kept + KEPT_WEIGHT * added[:, : SAID + CODE].square().sum(1).mean()
+        return first, written, kept + FLAGS_WEIGHT * _flags(added)
 
     def _written(self, known: KnownStates, before: Tensor, after: Tensor) -> tuple[int, Tensor]:
         """Whether looks have written the first character and the place of what they found."""
@@ -144,17 +155,23 @@ class LocatingLessons(KnownLessons):
         return int(is_right.sum()), ((loss + off) * weight).sum()
 
 
-def _moved(before: Tensor, after: Tensor) -> Tensor:
-    """How far the gathering layer has moved what it is to leave alone, (length, dim) each.
+def _moved(states: Tensor, added: Tensor) -> Tensor:
+    """How far the gathering layer moves what it is to leave alone, (length, dim) each.
 
-    That is the characters of visual tokens, and of text the letters and what is to be said.
+    That is the characters of visual tokens, of text the letters and what is to be said, the marks
+    of all, and the first token altogether, on which heads rest.
     """
-    added = after - before
-    is_image = before[:, IMAGE] > FLAG / 2
+    is_image = states[:, IMAGE] > FLAG / 2
     slots = added[is_image, : PLACES * CODE].square().sum(1).mean()
     letters = added[~is_image, : SAID + CODE].square().sum(1).mean()
     loud = added[:, FOUND : FOUND + HASH].square().sum(1).mean()
-    return KEPT_WEIGHT * (slots + letters) + QUIET_WEIGHT * loud
+    moved = KEPT_WEIGHT * (slots + letters) + QUIET_WEIGHT * (loud + added[0].square().sum())
+    return moved + FLAGS_WEIGHT * (_flags(added) + _flags(added[:1]))
+
+
+def _flags(added: Tensor) -> Tensor:
+    """Mean square of what is added to the marks that say what a token is."""
+    return added[:, list(MARKS)].square().sum(1).mean()
 
 
 class PrintedQuestions:
