@@ -17,17 +17,15 @@ from leopard.training.nano.asking import (
 )
 from leopard.training.nano.dialogue import Teacher
 from leopard.training.nano.known import KnownLessons, SmallLanguageModel, autocast
-from leopard.training.nano.package import nano_processor, new_model
+from leopard.training.nano.package import nano_processor
 from leopard.training.nano.pointers import SECOND_LAYER
-from tests.training.nano.test_locating import page, studied
+from tests.training.nano.test_dialogue import page
+from tests.training.nano.test_locating import studied, untrained
 
 
 @pytest.fixture
 def whole() -> SmallLanguageModel:
-    whole = SmallLanguageModel(new_model(seed=1))
-    for name, parameter in whole.named_parameters():
-        parameter.requires_grad_(any(part in name for part in TAUGHT))
-    return whole
+    return untrained(TAUGHT)
 
 
 def conversations(**changes: float) -> Conversations:

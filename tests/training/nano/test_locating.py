@@ -28,12 +28,16 @@ def studied() -> StudiedPage:
     return page("Total due: 12.50", "Ship to: Oslo", "Terms: none", questions=QUESTIONS)
 
 
-@pytest.fixture
-def whole() -> SmallLanguageModel:
+def untrained(taught: tuple[str, ...]) -> SmallLanguageModel:
     whole = SmallLanguageModel(new_model(seed=1))
     for name, parameter in whole.named_parameters():
-        parameter.requires_grad_(any(part in name for part in TAUGHT))
+        parameter.requires_grad_(any(part in name for part in taught))
     return whole
+
+
+@pytest.fixture
+def whole() -> SmallLanguageModel:
+    return untrained(TAUGHT)
 
 
 def pool(whole: SmallLanguageModel) -> KnownPool[LocatingLessons]:

@@ -194,8 +194,8 @@ class Teacher:
                 if label.lower() in others.lower():
                     continue
                 asked = label if self.rng.random() < 0.5 else label.lower()
-                question = self.rng.choice(ASK).format(label=asked)
-                start = question.index(asked)
+                template = self.rng.choice(ASK)
+                question, start = template.format(label=asked), template.index("{label}")
                 about = question_goals(question, [(start, start + len(label))], page.lines, value)
                 line = page.lines[value.line]
                 goals = tuple(answer_goals(line.pointers[value.start : value.end]))
