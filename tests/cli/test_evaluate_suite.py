@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from leopard.cli.main import build_app
-from leopard.evaluation.suite.pages import markdown, table
+from leopard.evaluation.suite.pages import fill_card, markdown, table
 from tests.evaluation.fixtures.builders import build
 
 CONFIG = """
@@ -172,3 +172,46 @@ def test_other_samples_go_into_other_folders(finished):
     page = (root / "out" / "README.md").read_text()
     assert "A trial: 50 % of each set" in page
     assert "`max_pages=1`" in page
+
+
+CARD = "# A model\n\n<!-- scores -->\nold\n<!-- end of scores -->\n\nThe end.\n"
+
+
+def test_a_model_card_gets_the_scores_and_keeps_the_rest(finished):
+    root, run = finished
+    card = root / "card.md"
+    card.write_text(CARD)
+    again = run("--card", card)
+    assert again.exit_code == 0, again.output
+    text = card.read_text()
+    assert text == fill_card(CARD, results(root))
+    assert text.startswith("# A model\n\n<!-- scores -->\n")
+    assert text.endswith("<!-- end of scores -->\n\nThe end.\n")
+    assert "old" not in text
+    assert f"| {results(root)['figures'][0]['title']} |" in text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "no marks",
+        "<!-- scores -->\n",
+        "<!-- end of scores -->\n<!-- scores -->\n",
+        CARD + CARD,
+    ],
+)
+def test_a_card_without_a_place_for_scores_is_refused_before_any_work(finished, text, tmp_path):
+    card = tmp_path / "card.md"
+    card.write_text(text)
+    said = finished[1]("--card", card, "--work", tmp_path / "work")
+    assert said.exit_code == 2
+    assert "<!-- end of scores -->" in said.output
+    assert card.read_text() == text
+    assert not (tmp_path / "work").exists()
+
+
+def test_a_card_that_cannot_be_read_is_refused(finished, tmp_path):
+    said = finished[1]("--card", tmp_path / "none.md", "--work", tmp_path / "work")
+    assert said.exit_code == 2
+    assert "cannot be read" in said.output
+    assert not (tmp_path / "work").exists()

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+from math import prod
 from pathlib import Path
 
 import pytest
+from safetensors import safe_open
 
+import leopard
 from leopard.config import load
-from leopard.evaluation.suite.pages import markdown, table
+from leopard.evaluation.suite.pages import fill_card, markdown, table
 from leopard.evaluation.suite.settings import SuiteSettings
 
 ROOT = Path(__file__).parents[2]
+SHIPPED = Path(leopard.__file__).parent / "model" / "shipped" / "leopard-nano"
 RESULTS = json.loads((ROOT / "docs" / "results" / "results.json").read_text(encoding="utf-8"))
 PAGE = (ROOT / "docs" / "results" / "README.md").read_text(encoding="utf-8")
 ROWS = [[cell.strip() for cell in line.split("|")[1:-1]] for line in PAGE.splitlines()]
@@ -27,6 +31,23 @@ def test_figures_on_the_page_are_those_of_the_records(figure: dict[str, object])
 def test_the_pages_are_made_of_the_records_and_of_nothing_else() -> None:
     assert markdown(RESULTS) == PAGE
     assert table(RESULTS) == (ROOT / "docs" / "results" / "results.csv").read_text(encoding="utf-8")
+
+
+def test_the_model_card_has_the_scores_of_the_records() -> None:
+    card = (SHIPPED / "README.md").read_text(encoding="utf-8")
+    assert fill_card(card, RESULTS) == card
+    lookups = next(f for f in RESULTS["figures"] if f["title"] == "Held-out documents, lookups")
+    assert f"| {lookups['title']} | {100 * lookups['value']:.1f} |" in card
+
+
+def test_the_model_card_says_how_large_the_model_is() -> None:
+    card = (SHIPPED / "README.md").read_text(encoding="utf-8")
+    with safe_open(SHIPPED / "model.safetensors", framework="numpy") as file:
+        shapes = [file.get_slice(name).get_shape() for name in file.keys()]  # noqa: SIM118
+    config = json.loads((SHIPPED / "config.json").read_text(encoding="utf-8"))
+    text = config["text_config"]
+    assert f"{sum(prod(shape) for shape in shapes) / 1e6:.1f} million parameters" in card
+    assert f"{text['num_hidden_layers']} layers, {text['hidden_size']} wide" in card
 
 
 def test_every_setting_that_is_not_the_presets_is_on_the_page() -> None:

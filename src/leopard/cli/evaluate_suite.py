@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from leopard.cli.evaluate_parts import Choice, make_subject
+from leopard.errors import ConfigError
 
 if TYPE_CHECKING:
     from leopard.evaluation.report.gallery import Entry
@@ -53,6 +54,9 @@ def suite(
         float, typer.Option(min=0.001, max=1, help="Share of each set, for trials.")
     ] = 1.0,
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
+    card: Annotated[
+        Path | None, typer.Option(help="Model card to write the scores into, between its marks.")
+    ] = None,
 ) -> None:
     """Run everything that a file names, and write one set of pages about it.
 
@@ -62,10 +66,13 @@ def suite(
     Example: leopard evaluate suite configs/eval.toml --out docs/results --data data --workers 2
     """
     from leopard.config import load
+    from leopard.evaluation.suite.pages import fill_card
     from leopard.evaluation.suite.results import collect
     from leopard.evaluation.suite.settings import SuiteSettings
+    from leopard.schema.files import write_text_atomically
 
     settings = load(SuiteSettings, config)
+    text = _read_card(card) if card else ""
     places, left_out = _make_sets(settings, work, data, share)
     choices = {
         name: _choice(entry, work / "models" / name, settings.batch_size, model)
@@ -74,8 +81,24 @@ def suite(
     jobs = _jobs(settings, places, choices, work.resolve(), share)
     folders = _run_all(jobs, workers)
     results = collect(settings, folders, left_out, share)
-    for file in _write(settings, results, folders, places, out):
+    files = _write(settings, results, folders, places, out)
+    if card:
+        write_text_atomically(card, fill_card(text, results))
+        files.append(card)
+    for file in files:
         typer.echo(str(file))
+
+
+def _read_card(card: Path) -> str:
+    """A model card's text; refused before hours of work if scores have no place in it."""
+    from leopard.evaluation.suite.pages import card_parts
+
+    try:
+        text = card.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"--card {card}: cannot be read as text ({error})") from error
+    card_parts(text)
+    return text
 
 
 def _make_sets(

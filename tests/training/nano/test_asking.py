@@ -16,7 +16,7 @@ from leopard.training.nano.asking import (
     settle,
 )
 from leopard.training.nano.dialogue import Teacher
-from leopard.training.nano.known import KnownLessons, SmallLanguageModel, autocast
+from leopard.training.nano.known import KnownLessons, SmallLanguageModel
 from leopard.training.nano.package import nano_processor
 from leopard.training.nano.pointers import SECOND_LAYER
 from tests.training.nano.test_dialogue import page
@@ -42,7 +42,7 @@ def test_what_is_said_is_what_the_whole_model_says(whole: SmallLanguageModel) ->
     lessons = AskingLessons(whole, pointer_weight=1.0)
     known = lessons.known(exercise, pages)
     kept = torch.ones(len(exercise.input_ids), dtype=torch.bool)
-    with torch.no_grad(), autocast():
+    with torch.no_grad():
         embedded = whole.embedded(known.ids, exercise, pages, kept)
         hidden = whole.decoder(inputs_embeds=embedded).last_hidden_state[0]
         logits = whole.head(hidden.float())

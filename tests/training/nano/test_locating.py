@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 import torch
 
-from leopard.inference.loading import has_fast_bfloat16
 from leopard.training.nano.dialogue import StudiedPage, Teacher
 from leopard.training.nano.known import (
     KnownPool,
@@ -55,10 +54,7 @@ def test_known_states_are_those_of_the_whole_model(whole: SmallLanguageModel) ->
     exercise = teacher.conversation(pages, turns)
     known = LocatingLessons(whole).known(exercise, pages)
     kept = torch.ones(len(exercise.input_ids), dtype=torch.bool)
-    with (
-        torch.no_grad(),
-        torch.autocast("cpu", torch.bfloat16, enabled=has_fast_bfloat16()),
-    ):
+    with torch.no_grad():
         embedded = whole.embedded(known.ids, exercise, pages, kept)
         states = whole.decoder(inputs_embeds=embedded, output_hidden_states=True).hidden_states[2]
     torch.testing.assert_close(known.states.float(), states[0].float(), atol=0.01, rtol=0.01)
@@ -104,13 +100,3 @@ def test_a_few_steps_teach_where_the_answers_of_a_page_stand(whole: SmallLanguag
     assert figures[-1]["meant"] >= figures[0]["meant"]
     assert figures[-1]["first"] > 0.5
     assert all(p.grad is None for p in whole.parameters() if not p.requires_grad)
-
-
-def test_what_later_layers_read_is_to_stay(whole: SmallLanguageModel) -> None:
-    torch.manual_seed(0)
-    known = pool(whole)
-    batch = known.draw()
-    start = known.lessons.learn(batch)["kept"]
-    with torch.no_grad():
-        whole.decoder.layers[2].mlp.down_proj.weight += 0.02
-    assert known.lessons.learn(batch)["kept"] > 2 * start

@@ -1,21 +1,16 @@
-"""The folder of the small model: weights as lessons multiplied them."""
+"""The folder of the small model: every weight, in half precision."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
 import torch
 from safetensors.torch import load_file
 
 from leopard.training.nano import package
 
 
-@pytest.mark.parametrize("is_fast", [True, False])
-def test_weights_are_rounded_as_lessons_rounded_them(
-    is_fast: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(package, "has_fast_bfloat16", lambda: is_fast)
+def test_weights_are_those_of_the_lessons_in_half_precision(tmp_path: Path) -> None:
     model = package.new_model(seed=3)
     taught = {name: weight.clone() for name, weight in model.state_dict().items()}
     package.write_model(model, tmp_path)
@@ -24,7 +19,4 @@ def test_weights_are_rounded_as_lessons_rounded_them(
     for name, weight in taught.items():
         if weight.is_floating_point():
             assert written[name].dtype is torch.float16  # read as float32 wherever it runs
-            kept = weight.bfloat16().float() if is_fast else weight
-            torch.testing.assert_close(written[name].float(), kept, atol=1e-7, rtol=5e-4)
-            if is_fast:  # half precision holds these numbers as they are
-                torch.testing.assert_close(written[name].float(), kept, atol=1e-7, rtol=0)
+            torch.testing.assert_close(written[name].float(), weight, atol=1e-7, rtol=5e-4)

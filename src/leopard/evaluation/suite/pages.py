@@ -10,6 +10,7 @@ import io
 from collections.abc import Sequence
 from typing import Any
 
+from leopard.errors import ConfigError
 from leopard.evaluation.report.charts import Bar, bars
 from leopard.evaluation.report.gallery import Entry
 from leopard.evaluation.report.pages import Head, Section, TableRow, render
@@ -177,10 +178,50 @@ def markdown(results: Results) -> str:
         lines += ["", f"## {section.title}", ""]
         if section.text:
             lines += [section.text, ""]
-        numeric = ["--:" if section.numeric else "---"] * (len(section.head) - 1)
-        lines += [_line(section.head), _line(["---", *numeric])]
-        lines += [_line(row.cells) for row in section.rows]
+        lines += _table(section)
     return "\n".join(lines) + "\n"
+
+
+SCORES_BEGIN, SCORES_END = "<!-- scores -->", "<!-- end of scores -->"
+"""Between these lines of a model card stand its scores."""
+
+
+def card_parts(card: str) -> tuple[str, str]:
+    """What stands before and after the scores of a model card.
+
+    Raises:
+        ConfigError: If a mark is missing, there twice, or in the wrong place.
+    """
+    counts = {mark: card.count(mark) for mark in (SCORES_BEGIN, SCORES_END)}
+    before, _, rest = card.partition(SCORES_BEGIN)
+    _, end, after = rest.partition(SCORES_END)
+    if set(counts.values()) != {1} or not end:
+        found = " and ".join(f"{count} lines {mark}" for mark, count in counts.items())
+        raise ConfigError(
+            f"the model card has {found}; scores are written between one {SCORES_BEGIN} and one "
+            f"{SCORES_END} after it: add these lines where the scores shall stand"
+        )
+    return before, after
+
+
+def fill_card(card: str, results: Results) -> str:
+    """A model card with its scores: figures, comparisons and what they rest on.
+
+    Args:
+        card: Text with the two marks of scores.
+        results: Of a suite.
+    """
+    before, after = card_parts(card)
+    lines = [SCORES_BEGIN, "", *(f"- {text}" for text in (*notes(results), *warnings(results)))]
+    for section in (_figures(results), _comparisons(results)):
+        lines += ["", *_table(section)]
+    return before + "\n".join([*lines, "", SCORES_END]) + after
+
+
+def _table(section: Section) -> list[str]:
+    numeric = ["--:" if section.numeric else "---"] * (len(section.head) - 1)
+    rows = [_line(row.cells) for row in section.rows]
+    return [_line(section.head), _line(["---", *numeric]), *rows]
 
 
 def _line(cells: Sequence[str]) -> str:

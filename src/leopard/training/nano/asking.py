@@ -21,7 +21,6 @@ from leopard.training.nano.known import (
     SequenceSettings,
     SmallLanguageModel,
     attended,
-    autocast,
 )
 from leopard.training.nano.pointers import (
     SECOND,
@@ -31,7 +30,7 @@ from leopard.training.nano.pointers import (
     PartSum,
     slot_loss,
 )
-from leopard.training.nano.zones import FLAG, TEXT, TEXT_SCALE
+from leopard.training.nano.zones import FLAG, START, TEXT, TEXT_SCALE
 
 TAUGHT = (f"layers.{SPELLING_LAYER}.", "decoder.norm", "head")
 """Parts of the names of parameters that learn."""
@@ -62,7 +61,8 @@ def settle(whole: SmallLanguageModel, batch: Sequence[KnownStates]) -> float:
     """Make marks of text as loud after the norms as at the start, before the first lesson.
 
     What `locating` has added to the stream makes all else fainter there, and the circuits that say
-    what was found balance finely. Only the scales of the norms change.
+    what was found balance finely. Only the scales of the norms change, and what heads of the last
+    layer bring from the first token, on which most of them rest: nothing.
 
     Args:
         whole: The language model.
@@ -83,7 +83,23 @@ def settle(whole: SmallLanguageModel, batch: Sequence[KnownStates]) -> float:
         whole.decoder.norm,
     ):
         norm.weight.mul_(scale / float(norm.weight[TEXT]))
+    _silence_start(whole.decoder, states[:1])
     return scale
+
+
+def _silence_start(decoder: Any, state: Tensor) -> None:
+    """Bring nothing from the first token, whose state is the same in all sequences.
+
+    Args:
+        decoder: The language model.
+        state: Of the first token, as the looking layer meets it, (1, dim).
+    """
+    looking, layer = (decoder.layers[n] for n in (SECOND_LAYER, SPELLING_LAYER))
+    turns = decoder.rotary_emb(state[None], torch.zeros(1, 1, dtype=torch.long))
+    after = looking(state[None], attention_mask=None, position_embeddings=turns)
+    normed = layer.input_layernorm(after)[0, 0]
+    weight = layer.self_attn.v_proj.weight
+    weight[:, START] -= weight @ normed / normed[START]
 
 
 class AskingLessons(KnownLessons):
@@ -136,13 +152,12 @@ class AskingLessons(KnownLessons):
         layer, pointers = decoder.layers[SPELLING_LAYER], self.whole.pointers
         hidden = known.states.float()[None]
         spelled = PartSum()
-        with autocast():
-            normed = layer.input_layernorm(hidden)
-            pointers.hear(SPELLING_LAYER, normed, known.crowd)
-            shares = pointers.log_attention(SPELLING_LAYER, 0, asked)
-            said = hidden[0, asked] + attended(layer.self_attn, normed[0], shares)
-            said = said + layer.mlp(layer.post_attention_layernorm(said))
-            said = decoder.norm(said)
+        normed = layer.input_layernorm(hidden)
+        pointers.hear(SPELLING_LAYER, normed, known.crowd)
+        shares = pointers.log_attention(SPELLING_LAYER, 0, asked)
+        said = hidden[0, asked] + attended(layer.self_attn, normed[0], shares)
+        said = said + layer.mlp(layer.post_attention_layernorm(said))
+        said = decoder.norm(said)
         token, slot, parts = known.targets[1:][asked].unbind(1)
         is_spelled = parts & SPELL > 0
         if is_spelled.any():

@@ -17,7 +17,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from leopard.inference.loading import has_fast_bfloat16
 from leopard.training.nano.dialogue import Exercise, StudiedPage
 from leopard.training.nano.eyes import TrueSlots
 from leopard.training.nano.misreading import misread
@@ -182,12 +181,11 @@ class KnownLessons(nn.Module):
         positions = kept.nonzero().squeeze(1)
         positions[1:] += further
         new = kept.cumsum(0) - 1
-        with autocast():
-            hidden = self.whole.embedded(ids, exercise, pages, kept, misread_share)
-            turns = decoder.rotary_emb(hidden, positions[None])
-            mask = crowded(crowd[kept])
-            for layer in decoder.layers[: self.num_known]:
-                hidden = layer(hidden, attention_mask=mask, position_embeddings=turns)
+        hidden = self.whole.embedded(ids, exercise, pages, kept, misread_share)
+        turns = decoder.rotary_emb(hidden, positions[None])
+        mask = crowded(crowd[kept])
+        for layer in decoder.layers[: self.num_known]:
+            hidden = layer(hidden, attention_mask=mask, position_embeddings=turns)
         numbers: list[int] = new.tolist()
         targets = torch.tensor(exercise.targets)[kept]
         is_known = targets[:, 2] > 0
@@ -205,11 +203,6 @@ class KnownLessons(nn.Module):
     def learn(self, batch: Sequence[KnownStates]) -> dict[str, float]:
         """Learn from a batch: adds gradients, returns figures, `loss` among them."""
         raise NotImplementedError
-
-
-def autocast() -> torch.autocast:
-    """Lessons multiply in bfloat16 where processors do so natively."""
-    return torch.autocast("cpu", torch.bfloat16, enabled=has_fast_bfloat16())
 
 
 def attended(attention: Any, normed: Tensor, log_shares: Tensor) -> Tensor:
@@ -233,9 +226,7 @@ def attended(attention: Any, normed: Tensor, log_shares: Tensor) -> Tensor:
 def crowded(crowd: Tensor) -> Tensor:
     """Causal attention mask in which some tokens stand for several, (1, 1, length, length)."""
     ahead = torch.full((len(crowd), len(crowd)), -1e4).triu(1)
-    is_fast = torch.is_autocast_enabled("cpu")
-    mask = (ahead + crowd)[None, None]
-    return mask.to(torch.get_autocast_dtype("cpu")) if is_fast else mask
+    return (ahead + crowd)[None, None]
 
 
 def thinned(

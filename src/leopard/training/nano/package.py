@@ -12,7 +12,6 @@ import torch
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from transformers import GenerationConfig, PreTrainedTokenizerFast, SmolLM3Config
 
-from leopard.inference.loading import has_fast_bfloat16
 from leopard.model import LeopardConfig, LeopardForConditionalGeneration
 from leopard.model.reader import LeopardReaderConfig
 from leopard.processor import LeopardProcessor
@@ -142,12 +141,7 @@ def new_model(seed: int) -> LeopardForConditionalGeneration:
 
 
 def write_model(model: LeopardForConditionalGeneration, folder: Path) -> None:
-    """Write a complete model folder, weights in half precision (they are read as float32).
-
-    Where lessons multiply in bfloat16, weights are first rounded to it: starting circuits hold
-    large numbers that cancel one another, and rounded otherwise they act otherwise than what was
-    learned around them.
-    """
+    """Write a complete model folder, weights in half precision (they are read as float32)."""
     tokenizer = nano_tokenizer()
     generation: Any = GenerationConfig(
         do_sample=False,
@@ -159,7 +153,5 @@ def write_model(model: LeopardForConditionalGeneration, folder: Path) -> None:
         pad_token_id=tokenizer.pad_token_id,
     )
     model.generation_config = generation
-    if has_fast_bfloat16():
-        model.bfloat16()
     model.half().save_pretrained(folder)
     nano_processor().save_pretrained(folder)

@@ -142,11 +142,11 @@ def initialise_language_model(model: Any, head: nn.Linear) -> None:
         found = torch.cat([_seen(), place_of_line(slot // PLACES_PER_LINE)]) / IMAGE_SCALE
         heads[1].carry(slot, found, directions(FOUND, HASH + PLACE_SIZE))
     mark_unique(model.layers[1].mlp)
+    gather_beginnings(model.layers[1].mlp)
     _gather(heads[2])
-    gather_beginnings(model.layers[2].mlp)
     _look_beside(heads[3])
     begin(model.layers[3].mlp)
-    _find_letters(heads[4], region=(7.0, 5.0))
+    _find_letters(heads[4], region=(10.0, 7.0))
     for slot in range(PLACES):
         heads[4].carry(slot, slot_frame(slot) / IMAGE_SCALE, directions(SAID, CODE))
 
@@ -252,16 +252,20 @@ def _tell_tiles(heads: Heads) -> None:
         heads.carry(head, value, directions(PLACE + 2 * AXIS + bit, 1) * PLACE_LENGTH)
 
 
-LETTER_LOGIT = 12.0
+LETTER_LOGIT = 18.0
 """What one letter that fits is worth."""
-REGION_SHARE = 0.15
+REGION_SHARE = 0.55
 """Share of what a place is worth that must be reached besides."""
-THRESHOLD = 0.82
+THRESHOLD = 0.88
 """Share of the letters before that must fit."""
 
 
 def _find_letters(heads: Heads, *, region: tuple[float, float] | None = None) -> None:
     """Layers 1 and 4: the head of a slot looks for the letters before it; else for the start.
+
+    What must be reached is taken off every visual token by its own mark instead of being given to
+    the first token: the norm makes marks and letters of a token louder or fainter together, by how
+    much the token shows, and so the sign of what remains does not depend on it.
 
     Args:
         heads: Of the layer.
@@ -276,10 +280,8 @@ def _find_letters(heads: Heads, *, region: tuple[float, float] | None = None) ->
             heads.query[slot, part] = directions(zone, IDENTITY) * gain / TEXT_SCALE
             heads.key[slot, part] = seen_before(line, place, back)[:IDENTITY] * gain / IMAGE_SCALE
             # Rests unless most of the letters that there are fit.
-            heads.query[slot, 45, zone + IDENTITY] = (
-                LETTER_LOGIT * THRESHOLD * math.sqrt(HEAD) / (0.5 * TEXT_SCALE) / 20
-            )
-        heads.key[slot, 45, START] = 20 / (START_FLAG * START_SCALE)
+            heads.query[slot, 45, zone + IDENTITY] = gain**2 * THRESHOLD / (0.5 * TEXT_SCALE) / 20
+        heads.key[slot, 45, IMAGE] = -20 / (FLAG * IMAGE_SCALE)
         heads.query[slot, 46, TEXT] = 1 / (FLAG * TEXT_SCALE)
         heads.key[slot, 46, TEXT] = -300 * math.sqrt(HEAD) / (FLAG * TEXT_SCALE)
         heads.rest(slot, 47, 40.0, IMAGE_MARK | {SPECIAL: ANSWER_FLAG * TEXT_SCALE})
@@ -346,8 +348,12 @@ def _same_row(heads: Heads, head: int, reaches: tuple[int, ...]) -> None:
 
 
 def _vote(heads: Heads, head: int) -> None:
-    """Text attends to the letters of the last question, most to those that found something."""
+    """Text attends to the letters of the last question, most to those that found something.
+
+    Never to visual tokens: there are thousands, and those that show something have the same mark.
+    """
     heads.clear(head)
+    heads.key[head, RESTING, IMAGE] = -400 / (FLAG * IMAGE_SCALE)
     heads.keep_near(head, 150, 5.0, TEXT_MARK)
     root = math.sqrt(math.sqrt(HEAD))
     heads.query[head, SLOW[0], TEXT] = root / (FLAG * TEXT_SCALE)
@@ -374,7 +380,7 @@ LOOK_LOGITS = {ROW: 48.0, COLUMN: 9.0}
 LOOKING_HEADS = LINES_PER_CELL * len(LOOKS)
 """Heads of layer 3 that look for where the answer begins: in upper lines, then in lower ones."""
 VOTES_GAIN = 1.6
-LOOK_REST = 52.0
+LOOK_REST = 46.0
 """Attention logit of the first token: between those of the line that fits and of its neighbours."""
 MEANT_SHARE = 0.3
 """How loud the place of what is meant is written: louder, it would drown letters."""

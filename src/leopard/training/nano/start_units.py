@@ -57,10 +57,16 @@ def mark_filled(mlp: Any) -> None:
         mlp.down_proj.weight[FILLED, unit] = (1 - 2 * shift) * 2 / ramp
 
 
+UNIQUE_UNITS = 4
+
+
 def mark_unique(mlp: Any) -> None:
-    """Mark letters found in one place: a peak over the count of places, nothing from 2.4 on."""
+    """Mark letters found in one place, or in two: where a cell ends, the next one is found too.
+
+    Over the count of places a hill with a flat top: nothing up to 0.5 and from 2.7 on.
+    """
     ramp = 6.0
-    for unit, (shift, share) in enumerate(((0.0, 1.0), (1.2, -2.0), (2.4, 1.0))):
+    for unit, (shift, share) in enumerate(((0.5, 2.0), (1.0, -2.0), (2.2, -2.0), (2.7, 2.0))):
         mlp.gate_proj.weight[unit] = 0
         mlp.gate_proj.weight[unit, FOUND + HASH - 1] = ramp / TEXT_SCALE
         mlp.gate_proj.weight[unit, TEXT] = -shift * ramp / (FLAG * TEXT_SCALE)
@@ -136,10 +142,11 @@ def _likely_contents(count: int, generator: torch.Generator) -> Tensor:
 def gather_beginnings(mlp: Any) -> None:
     """In BEGINS, by line, the characters that follow nothing or a blank: a unit for each number.
 
-    The last number of a code counts them. In GAPS, whether a line begins in the token.
+    The last number of a code counts them. In GAPS, whether a line begins in the token. The first
+    units belong to `mark_unique`.
     """
     numbers = [(slot, number) for slot in range(PLACES) for number in range(CODE)]
-    for unit, (slot, number) in enumerate(numbers):
+    for unit, (slot, number) in enumerate(numbers, start=UNIQUE_UNITS):
         line, place = divmod(slot, PLACES_PER_LINE)
         here, before = slot_frame(slot)[-1], seen_before(line, place, 1)[-1]
         value = slot_frame(slot)[number] / IMAGE_SCALE
@@ -150,7 +157,7 @@ def gather_beginnings(mlp: Any) -> None:
         here = slot_frame(line * PLACES_PER_LINE)[-1]
         before = seen_before(line, 0, 1)[-1]
         value = directions(IMAGE, 1)[0] / (FLAG * IMAGE_SCALE)
-        _step(mlp, len(numbers) + line, here - 2 * before, value, GAPS + line)
+        _step(mlp, UNIQUE_UNITS + len(numbers) + line, here - 2 * before, value, GAPS + line)
 
 
 def _step(mlp: Any, unit: int, presence: Tensor, value: Tensor, target: int) -> None:

@@ -33,10 +33,10 @@ LAST_OF_LEFT = SLOTS * CODE
 SEEN = PLACES * CODE
 """From the first layer on, over the repeated ends of lines: a hash of what the token shows."""
 BEGINS = SEEN + HASH
-"""From the third layer on: the codes of the characters that begin something in the token, added up
+"""From the second layer on: the codes of the characters that begin something in the token, added up
 over its upper line, then over its lower one."""
 GAPS = BEGINS + LINES_PER_CELL * CODE
-"""From the third layer on, for each line: whether it begins after a gap."""
+"""From the second layer on, for each line: whether it begins after a gap."""
 FOUND = LAST_OF_LEFT + LINES_PER_CELL * LAST_PER_LINE * CODE
 PLACE = FOUND + HASH
 """Where a visual token stands: row and column of its crop, and its crop. In text, where what a
