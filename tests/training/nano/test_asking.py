@@ -90,6 +90,24 @@ def test_norms_are_set_so_that_marks_are_as_loud_as_at_the_start(
     assert settle(whole, [loud]) == second
 
 
+def test_nothing_is_brought_from_the_first_token(whole: SmallLanguageModel) -> None:
+    teacher = Teacher(nano_processor().prompt_builder, seed=1)
+    pages = [studied()]
+    exercise = teacher.conversation(pages, teacher.questions(pages))
+    layer = whole.decoder.layers[4]
+    with torch.no_grad():
+        layer.self_attn.v_proj.weight += 0.02
+
+    def brought() -> torch.Tensor:
+        state = KnownLessons(whole, 4).known(exercise, pages).states[:1].float()
+        with torch.no_grad():
+            return layer.self_attn.v_proj(layer.input_layernorm(state))
+
+    assert brought().abs().max() > 0.1
+    settle(whole, [KnownLessons(whole, SECOND_LAYER).known(exercise, pages)])
+    assert brought().abs().max() < 0.005
+
+
 def test_some_turns_ask_for_what_is_not_there() -> None:
     ask = conversations(copying=0.0, questions=0.0, unanswerable=1.0, turns=4)
     other = page("Account: 17", questions=(("What is the account?", "17", "lookup"),))

@@ -10,14 +10,16 @@ from leopard.model import LeopardForConditionalGeneration
 from leopard.training.nano.asking import AskingLessons
 from leopard.training.nano.characters import BLANK, NUM_CLASSES, SLOTS, cell_slots
 from leopard.training.nano.codes import byte_classes, class_codes
-from leopard.training.nano.dialogue import Exercise, StudiedPage, Teacher
-from leopard.training.nano.known import SmallLanguageModel
+from leopard.training.nano.dialogue import Exercise, StudiedPage, Teacher, Turn
+from leopard.training.nano.known import KnownLessons, SmallLanguageModel
 from leopard.training.nano.lessons import printed_lines
 from leopard.training.nano.package import nano_processor, nano_tokenizer, new_model
-from leopard.training.nano.start import ANSWER_TOKEN, END_TOKEN, START_TOKEN
+from leopard.training.nano.pointers import GATHERING_LAYER
+from leopard.training.nano.start import ANSWER_TOKEN, END_TOKEN, START_TOKEN, VOTE_HEADS
 from leopard.training.nano.zones import (
     AXIS,
     CODE,
+    FLAG,
     IDENTITY,
     IMAGE,
     PLACE,
@@ -159,3 +161,27 @@ def test_misreading_makes_it_harder(lessons: AskingLessons) -> None:
 def test_leaving_out_empty_tokens_keeps_the_goals(lessons: AskingLessons) -> None:
     thin = figures(lessons, 1, empty_share=0.0)
     assert thin["spelled"] == pytest.approx(figures(lessons, 1)["spelled"], abs=0.1)
+
+
+def test_labels_are_gathered_from_letters_never_from_visual_tokens(lessons: AskingLessons) -> None:
+    teacher = Teacher(nano_processor().prompt_builder, seed=1)
+    pages = [studied()] * 3
+    turn = Turn("What is the Quarterly harbour?", "report", ((-1, -1, 0),) * 6, 0)
+    exercise = teacher.conversation(pages, [turn])
+    whole = lessons.whole
+    known = KnownLessons(whole, GATHERING_LAYER).known(exercise, pages)
+    layer = whole.decoder.layers[GATHERING_LAYER]
+    with torch.no_grad():
+        states = known.states.float()[None]
+        turns = whole.decoder.rotary_emb(states, known.positions[None])
+        layer(states, attention_mask=None, position_embeddings=turns)  # the pointers listen
+        whole.pointers.hear(GATHERING_LAYER, layer.input_layernorm(states), known.crowd)
+        asked = torch.tensor([exercise.input_ids.index(ANSWER_TOKEN, exercise.image_starts[-1])])
+        shares = whole.pointers.log_attention(GATHERING_LAYER, 0, asked).exp()[0]
+    is_image = known.states[: shares.shape[-1], IMAGE] > FLAG / 2
+    assert int(is_image.sum()) == 3 * 169
+    question = exercise.input_ids.index(ord("Q"), exercise.image_starts[-1])
+    for head in VOTE_HEADS:
+        assert float(shares[head, is_image].sum()) < 1e-3
+        # Most goes to the label, which is found on the page; not to the words around it.
+        assert float(shares[head, question : question + 17].sum()) > 0.5

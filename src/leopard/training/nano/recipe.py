@@ -51,8 +51,8 @@ LOCATING = LocatingStage(
 )
 ASKING = AskingStage(
     plan=PagePlan(grids=GRIDS, text_px=TEXT, documents=0.7),
-    lessons=AskingSettings(batch=10, pool=400, first=40, fresh=3, empty_shares=(0.1, 0.2)),
-    course=CourseSettings(steps=400, learning_rate=0.2e-3, warmup_steps=10, log_every=10),
+    lessons=AskingSettings(batch=10, pool=400, first=40, fresh=5, empty_shares=(0.1, 0.2)),
+    course=CourseSettings(steps=800, learning_rate=0.3e-3, warmup_steps=10, log_every=10),
 )
 Stage = TypeVar("Stage", ReaderStage, LocatingStage, AskingStage)
 STAGES = ("reader", "locating", "asking", "model")

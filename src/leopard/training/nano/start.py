@@ -380,7 +380,7 @@ LOOK_LOGITS = {ROW: 48.0, COLUMN: 9.0}
 LOOKING_HEADS = LINES_PER_CELL * len(LOOKS)
 """Heads of layer 3 that look for where the answer begins: in upper lines, then in lower ones."""
 VOTES_GAIN = 1.6
-LOOK_REST = 46.0
+LOOK_REST = 22.0
 """Attention logit of the first token: between those of the line that fits and of its neighbours."""
 MEANT_SHARE = 0.3
 """How loud the place of what is meant is written: louder, it would drown letters."""
