@@ -8,7 +8,8 @@ text its code, the codes of the two before it, what was found, what is meant and
 
     layer 0   text: copy the codes of the two letters before; image: the end of the left cell, and
               about where in the sequence it is
-    layer 1   the head of each slot looks for the token whose slots before it hold these letters
+    layer 1   the head of each slot looks for the token whose slots before it hold these letters;
+              image: what begins in it
     layer 2   text: gather what the letters of labels found and where; image: what stands left and
               above
     layer 3   a few heads look for a line of a token where something begins, right of what was found
@@ -381,7 +382,8 @@ LOOKING_HEADS = LINES_PER_CELL * len(LOOKS)
 """Heads of layer 3 that look for where the answer begins: in upper lines, then in lower ones."""
 VOTES_GAIN = 1.6
 LOOK_REST = 22.0
-"""Attention logit of the first token: between those of the line that fits and of its neighbours."""
+"""Attention logit of the first token. Low, since the places of several letters, averaged, are less
+like any one; when to rest is for lessons."""
 MEANT_SHARE = 0.3
 """How loud the place of what is meant is written: louder, it would drown letters."""
 

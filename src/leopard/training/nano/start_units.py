@@ -58,6 +58,7 @@ def mark_filled(mlp: Any) -> None:
 
 
 UNIQUE_UNITS = 4
+"""Units that mark letters found in one place; those that gather beginnings come after them."""
 
 
 def mark_unique(mlp: Any) -> None:
