@@ -96,7 +96,9 @@ def _read_card(card: Path) -> str:
     try:
         text = card.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"--card {card}: cannot be read as text ({error})") from error
+        raise ConfigError(
+            f"--card {card}: cannot be read ({error}); give a text file with lines for scores"
+        ) from error
     card_parts(text)
     return text
 
