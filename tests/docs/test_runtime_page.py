@@ -16,7 +16,7 @@ from leopard.inference.quantized import FORMS
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "runtime.md").read_text(encoding="utf-8")
-ORDER = "2014330"
+CODE = "9915247"
 
 
 def test_the_example_answers(
@@ -25,7 +25,7 @@ def test_the_example_answers(
     (block,) = re.findall(r"```python\n(.*?)```", TEXT, re.S)
     monkeypatch.chdir(ROOT)
     exec(compile(block, "runtime.md", "exec"), {})
-    assert capsys.readouterr().out.startswith(ORDER)
+    assert capsys.readouterr().out.startswith(CODE)
 
 
 def test_the_commands_do_what_they_say(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -41,9 +41,9 @@ def test_the_commands_do_what_they_say(monkeypatch: pytest.MonkeyPatch, tmp_path
         assert result.exit_code == 0, result.output
         printed.append(result.output)
     assert "entries" in printed[0].lower()
-    assert ORDER in printed[1]
+    assert CODE in printed[1]
     assert "Memory of an answer" in printed[2]
-    assert ORDER in printed[3]
+    assert CODE in printed[3]
     assert list(tmp_path.glob("index/prefix/*/*.safetensors"))
 
 

@@ -36,6 +36,8 @@ class LeopardReaderConfig(PreTrainedConfig):
         num_classes: Characters told apart; class 0 is nothing and has no code.
         code_size: Length of a character's code.
         chain_size: Length of what spelling remembers along a line.
+        pair_size: Length of what says which letter pairs stand before a line; 0 to pass none on.
+        pair_units: Hidden units that a letter pair is turned into a vector by.
         conv_channels: Channels of the convolutional map.
         num_conv_blocks: Residual 3x3 blocks on the map.
         num_hidden_layers: Attention layers over the cells of one crop.
@@ -57,6 +59,8 @@ class LeopardReaderConfig(PreTrainedConfig):
         num_classes: int = 0,
         code_size: int = 0,
         chain_size: int = 0,
+        pair_size: int = 0,
+        pair_units: int = 0,
         conv_channels: int = 64,
         num_conv_blocks: int = 4,
         num_hidden_layers: int = 2,
@@ -69,9 +73,11 @@ class LeopardReaderConfig(PreTrainedConfig):
         self.lines_per_cell, self.places_per_line = lines_per_cell, places_per_line
         self.last_per_line, self.num_classes = last_per_line, num_classes
         self.code_size, self.chain_size = code_size, chain_size
+        self.pair_size, self.pair_units = pair_size, pair_units
         side = image_size // patch_size
         num_slots = lines_per_cell * (places_per_line + last_per_line)
-        self.hidden_size = num_slots * code_size + 2 * side if num_slots else self.cell_size
+        spelled = num_slots * code_size + lines_per_cell * pair_size + 2 * side
+        self.hidden_size = spelled if num_slots else self.cell_size
         self.conv_channels = conv_channels
         self.num_conv_blocks = num_conv_blocks
         self.num_hidden_layers = num_hidden_layers

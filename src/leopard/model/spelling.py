@@ -17,12 +17,19 @@ if TYPE_CHECKING:
     from leopard.model.reader import LeopardReaderConfig
 
 
+SHORT = 0.2
+"""Bags of letter pairs that are longer count alike, however many letters they hold."""
+FADING = 0.8
+"""What an empty cell leaves of the bag before it."""
+
+
 class Spelling(nn.Module):
     """From cells to characters in slots, and from those to features.
 
     The slots of a cell are the places of its lines, from left to right, line after line; then the
     last characters of each line once more, last one first. A feature vector holds the code of each
-    slot, in order, then which row and which column of the crop the cell is in, one number each.
+    slot, in order, then what stands before each line in letter pairs (see `LetterPairs`), if that
+    is passed on, then which row and which column of the crop the cell is in, one number each.
     """
 
     def __init__(self, config: LeopardReaderConfig) -> None:
@@ -40,6 +47,7 @@ class Spelling(nn.Module):
         self.recur = nn.Linear(size, 3 * size)
         self.say = nn.Linear(size, self.num_classes)
         self.codes = nn.Parameter(torch.zeros(self.num_classes - 1, config.code_size))
+        self.pairs = LetterPairs(config) if config.pair_size else None
 
     def weigh(self, cells: Tensor, known: Tensor | None = None) -> Tensor:
         """Weigh the characters of each place, each line from left to right.
@@ -111,7 +119,76 @@ class Spelling(nn.Module):
         return self._placed(codes[classes])
 
     def _placed(self, codes: Tensor) -> Tensor:
+        """Codes of slots, (crops, cells, slots, code), to features."""
         crops = len(codes)
         rows = torch.eye(self.side, dtype=codes.dtype, device=codes.device)
         places = torch.cat([rows.repeat_interleave(self.side, 0), rows.repeat(self.side, 1)], 1)
-        return torch.cat([codes.flatten(2), places.expand(crops, -1, -1)], -1)
+        parts = [codes.flatten(2), places.expand(crops, -1, -1)]
+        if self.pairs is not None:
+            rows_of_codes = self._lines(codes).unflatten(1, (self.side, self.side))
+            parts.insert(1, self.pairs(rows_of_codes).flatten(1, 2).flatten(2))
+        return torch.cat(parts, -1)
+
+    def _lines(self, codes: Tensor) -> Tensor:
+        """Codes along each line of each cell, (crops, cells, lines, 1 + places, code).
+
+        The first is that of the character at the end of the cell to the left, in the same crop.
+        """
+        num_places = self.num_lines * self.num_places
+        lines = codes[:, :, :num_places].unflatten(2, (self.num_lines, self.num_places))
+        ends = codes[:, :, num_places :: self.num_last]  # (crops, cells, lines, code)
+        left = nn.functional.pad(
+            ends.unflatten(1, (self.side, self.side))[:, :, :-1], (0,) * 4 + (1, 0)
+        )
+        return torch.cat([left.flatten(1, 2)[..., None, :], lines], -2)
+
+
+class LetterPairs(nn.Module):
+    """What stands before each line of a cell, as a bag of letter pairs: by that labels are known.
+
+    A pair is a character and the one before it. Each is turned into a vector by the same small
+    network, and those of a passage are added up (a bag of character n-grams, as in fastText:
+    Bojanowski et al. 2017, arXiv 1607.04606). A passage goes on from cell to cell of a row; after
+    an empty cell a new one begins. What is passed on is about 1 long, however long the passage. The
+    last number of a character's code, twice, is how much of a character there is.
+    """
+
+    def __init__(self, config: LeopardReaderConfig) -> None:
+        super().__init__()
+        self.units = nn.Linear(2 * config.code_size, config.pair_units)
+        self.fold = nn.Linear(config.pair_units, config.pair_size)
+        self.edge = nn.Parameter(torch.zeros(config.code_size))
+        """Code that stands for nothing before a character: like a blank's."""
+
+    def forward(self, codes: Tensor) -> Tensor:
+        """Codes along the lines of rows of cells to what stands before each.
+
+        Args:
+            codes: (crops, rows, columns, lines, 1 + places, code); the first is that of the
+                character at the end of the cell to the left.
+
+        Returns:
+            (crops, rows, columns, lines, pair_size).
+        """
+        here, before = codes[..., 1:, :], codes[..., :-1, :]
+        is_edge = before.square().sum(-1, keepdim=True) < 0.05
+        before = torch.where(is_edge, self.edge, before)
+        hidden = nn.functional.silu(self.units(torch.cat([here, before], -1)))
+        presence = 2 * here[..., -1:]
+        bags = (self.fold(hidden) * presence).sum(-2)
+        is_filled = presence.sum((-2, -1))[..., None] > 0.4
+        return self._before(bags, is_filled)
+
+    @staticmethod
+    def _before(bags: Tensor, is_filled: Tensor) -> Tensor:
+        """Add bags up along rows, (crops, rows, columns, lines, pair_size)."""
+        passage = torch.zeros_like(bags[:, :, 0])
+        was_filled = torch.zeros_like(is_filled[:, :, 0])
+        found = []
+        for bag, filled in zip(bags.unbind(2), is_filled.unbind(2), strict=True):
+            length = passage.square().sum(-1, keepdim=True)
+            found.append(passage * (SHORT**2 + length).rsqrt())
+            going_on = torch.where(was_filled, passage, 0) + bag
+            passage = torch.where(filled, going_on, passage * FADING)
+            was_filled = filled
+        return torch.stack(found, 2)

@@ -52,11 +52,21 @@ def test_a_line_stays_whole_whatever_the_ink_of_its_letters() -> None:
 
 
 def test_a_line_has_one_number_whatever_stands_above_it_in_some_cells() -> None:
-    glyphs = line("ab", 2, 20) + line("xy", 30, 6) + line("cd", 30, 20)
+    glyphs = line("ab", 14, 20) + line("xy", 30, 6) + line("cd", 30, 20)
     slots, _ = cell_slots(glyphs, 1, 2)
     assert not slots[0, 0, :PLACES_PER_LINE].any()
     assert slots[0, 0, PLACES_PER_LINE : PLACES_PER_LINE + 2].tolist() == classes("ab")
     assert slots[0, 1, PLACES_PER_LINE : PLACES_PER_LINE + 2].tolist() == classes("cd")
+
+
+def test_a_gap_looks_like_a_blank_wherever_the_text_layer_has_the_parts() -> None:
+    glyphs = line("no", 12, 20) + line("other line", 2, 50) + line("ab", 40, 20)
+    slots, places = cell_slots(glyphs, 2, 5)
+    assert slots[0, 1, PLACES_PER_LINE : PLACES_PER_LINE + 3].tolist() == classes(" ab")
+    assert places[-2] is not None
+    assert places[-2].blank_slot == PLACES_PER_LINE
+    alone, _ = cell_slots(line("no", 2, 20) + line("ab", 90, 20), 1, 4)  # an empty cell tells
+    assert alone[0, 3, PLACES_PER_LINE : PLACES_PER_LINE + 2].tolist() == classes("ab")
 
 
 def test_the_blank_before_a_word_takes_a_slot_of_its_own() -> None:

@@ -15,7 +15,7 @@ from leopard.training.nano.known import KnownLessons, SmallLanguageModel
 from leopard.training.nano.lessons import printed_lines
 from leopard.training.nano.package import nano_processor, nano_tokenizer, new_model
 from leopard.training.nano.pointers import GATHERING_LAYER
-from leopard.training.nano.start import ANSWER_TOKEN, END_TOKEN, START_TOKEN, VOTE_HEADS
+from leopard.training.nano.start import ANSWER_TOKEN, ASKED_HEADS, END_TOKEN, START_TOKEN
 from leopard.training.nano.zones import (
     AXIS,
     CODE,
@@ -163,7 +163,9 @@ def test_leaving_out_empty_tokens_keeps_the_goals(lessons: AskingLessons) -> Non
     assert thin["spelled"] == pytest.approx(figures(lessons, 1)["spelled"], abs=0.1)
 
 
-def test_labels_are_gathered_from_letters_never_from_visual_tokens(lessons: AskingLessons) -> None:
+def test_what_is_asked_is_gathered_from_letters_never_from_visual_tokens(
+    lessons: AskingLessons,
+) -> None:
     teacher = Teacher(nano_processor().prompt_builder, seed=1)
     pages = [studied()] * 3
     turn = Turn("What is the Quarterly harbour?", "report", ((-1, -1, 0),) * 6, 0)
@@ -174,14 +176,14 @@ def test_labels_are_gathered_from_letters_never_from_visual_tokens(lessons: Aski
     with torch.no_grad():
         states = known.states.float()[None]
         turns = whole.decoder.rotary_emb(states, known.positions[None])
-        layer(states, attention_mask=None, position_embeddings=turns)  # the pointers listen
-        whole.pointers.hear(GATHERING_LAYER, layer.input_layernorm(states), known.crowd)
+        normed = layer.input_layernorm(states)
+        whole.pointers.hear(GATHERING_LAYER, normed, known.crowd, turns)
         asked = torch.tensor([exercise.input_ids.index(ANSWER_TOKEN, exercise.image_starts[-1])])
         shares = whole.pointers.log_attention(GATHERING_LAYER, 0, asked).exp()[0]
     is_image = known.states[: shares.shape[-1], IMAGE] > FLAG / 2
     assert int(is_image.sum()) == 3 * 169
     question = exercise.input_ids.index(ord("Q"), exercise.image_starts[-1])
-    for head in VOTE_HEADS:
+    for head in ASKED_HEADS:
         assert float(shares[head, is_image].sum()) < 1e-3
-        # Most goes to the label, which is found on the page; not to the words around it.
+        # Most goes to the label, the end of the question.
         assert float(shares[head, question : question + 17].sum()) > 0.5

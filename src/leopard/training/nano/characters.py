@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -45,6 +46,11 @@ LAST_PER_LINE = 3
 """Characters at the end of a line that are named once more."""
 SLOTS = PLACES + LINES_PER_CELL * LAST_PER_LINE
 """What is said of a cell: its characters in order, then the last ones of each line."""
+SAME_LINE = 2.0
+"""Middles of the characters of a line step by at most so much, in pixels."""
+GAP, WIDEST_GAP = 0.6, 2.0 * CELL
+"""Narrowest gap that looks like a blank, in heights of a character; and the widest in pixels: after
+it an empty cell tells."""
 LINE_GAP = 4.0
 """Middles of lines are at least this far apart, in pixels."""
 
@@ -141,13 +147,14 @@ def cell_slots(
         row, col = int(y // CELL), int(x // CELL)
         if 0 <= row < rows and 0 <= col < cols:
             cells[row, col].append((y, x, index))
+    is_spaced_at = _spaced(glyphs)
     slots = np.zeros((rows, cols, SLOTS), np.int16)
     places: list[Place | None] = [None] * len(glyphs)
     for (row, col), members in cells.items():
         for number, line in _numbered(_lines(members), glyphs, row * CELL):
             slot = number * PLACES_PER_LINE
             for index in line:
-                is_spaced = glyphs[index].after_blank
+                is_spaced = is_spaced_at[index]
                 if slot + is_spaced >= (number + 1) * PLACES_PER_LINE:
                     break
                 if is_spaced:
@@ -180,6 +187,31 @@ def _numbered(
         is_lower = glyphs[lines[0][0]].line_middle - top >= CELL / LINES_PER_CELL
         return [(int(is_lower), lines[0])]
     return list(enumerate(lines[:LINES_PER_CELL]))
+
+
+def _spaced(glyphs: Sequence[Glyph]) -> list[bool]:
+    """Whether a blank, or a gap that looks like one, is before each character on its line.
+
+    A label and its value may be far apart in the text layer and side by side in print.
+    """
+    spaced = [glyph.after_blank for glyph in glyphs]
+    order = sorted(range(len(glyphs)), key=lambda index: glyphs[index].line_middle)
+    line: list[int] = []
+    for index in [*order, -1]:
+        if line and (
+            index < 0 or glyphs[index].line_middle - glyphs[line[-1]].line_middle > SAME_LINE
+        ):
+            line.sort(key=lambda at: glyphs[at].box.left)
+            for before, here in pairwise(line):
+                spaced[here] |= _is_gap(glyphs[before].box, glyphs[here].box)
+            line = []
+        line.append(index)
+    return spaced
+
+
+def _is_gap(before: Box, here: Box) -> bool:
+    height = max(before.bottom - before.top, here.bottom - here.top)
+    return GAP * (height + 6) < here.left - before.right < WIDEST_GAP
 
 
 def _lines(members: list[tuple[float, float, int]]) -> list[list[int]]:

@@ -20,6 +20,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from leopard.errors import TrainingError
+from leopard.training.nano.loudness import Loudness
 from leopard.training.optim import Muon
 
 Step = Callable[[], dict[str, float]]
@@ -62,6 +63,7 @@ class Course:
         folder: Where `course.safetensors` and `log.jsonl` are kept.
         plain: Parts of parameter names that AdamW trains; other matrices and kernels go to Muon.
         gains: Parts of parameter names that are trained at so many times the rate.
+        zones: First numbers of the zones of the stream: then matrices go to `Loudness` instead.
     """
 
     def __init__(
@@ -72,6 +74,7 @@ class Course:
         *,
         plain: Sequence[str],
         gains: Mapping[str, float] | None = None,
+        zones: Sequence[int] = (),
     ) -> None:
         self.module, self.settings, self.folder = module, settings, folder
         self.step = 0
@@ -87,8 +90,11 @@ class Course:
                     by_gain.setdefault(_gain(name, gains or {}), []).append(parameter)
             return [{"params": found, "gain": gain} for gain, found in by_gain.items()]
 
+        matrices = groups(are_plain=False)
         self.optimisers: list[torch.optim.Optimizer] = [
-            Muon(groups(are_plain=False), lr=rate, weight_decay=decay),
+            Loudness(matrices, lr=rate, zones=zones)
+            if zones
+            else Muon(matrices, lr=rate, weight_decay=decay),
             torch.optim.AdamW(groups(are_plain=True), lr=rate, weight_decay=0.0, betas=(0.9, 0.98)),
         ]
         self.names = {id(p): n for n, p in named}

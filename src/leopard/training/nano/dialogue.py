@@ -152,11 +152,11 @@ class Teacher:
             if number:
                 self._extend(exercise, self._special_turn("user"), 0.0)
             nowhere, unsaid = (NOWHERE,) * len(turn.question), [0.0] * len(turn.question)
-            letters = self._write(exercise, turn.question, nowhere, turn.image, unsaid)
+            self._write(exercise, turn.question, nowhere, turn.image, unsaid)
             self._extend(exercise, self._turn_end() + self._special_turn("assistant"), 0.0)
             ones = [1.0] * len(turn.answer)
             said = self._write(exercise, turn.answer, turn.goals, turn.image, ones)
-            exercise.looks.extend(self._looks(turn, letters, said, exercise))
+            exercise.looks.extend(self._looks(turn, said, exercise))
             self._extend(exercise, self._turn_end(), 1.0)
         return exercise
 
@@ -279,22 +279,15 @@ class Teacher:
         return [self.builder.tokens.id(self.builder.tokens.names.turn_end)]
 
     @staticmethod
-    def _looks(
-        turn: Turn,
-        letters: Sequence[int],
-        said: Sequence[int],
-        exercise: Exercise,
-    ) -> list[Look]:
+    def _looks(turn: Turn, said: Sequence[int], exercise: Exercise) -> list[Look]:
         """Where the answer begins, for the positions that say it; none if that is not known."""
         if not turn.goals or not turn.goals[0][2]:
             return []
         token, slot, _ = turn.goals[0]
-        about = turn.about or QuestionGoals()
-        beside, above = (tuple(letters[n] for n in group) for group in (about.beside, about.above))
         at = exercise.image_starts[turn.image] + token
         first = character_class(turn.answer[0])
         return [
-            Look(n - 1, at, slot, beside, above, first, is_after=bool(number))
+            Look(n - 1, at, slot, first, is_after=bool(number))
             for number, n in enumerate(said[:MOST_LOOKS])
         ]
 

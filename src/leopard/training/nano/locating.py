@@ -27,6 +27,7 @@ from leopard.training.nano.pointers import (
     GATHERING_LAYER,
     SECOND_LAYER,
     PointerSums,
+    bounded,
     positions_of,
     weights_of,
 )
@@ -40,8 +41,6 @@ from leopard.training.nano.zones import (
     place_of_line,
 )
 
-GATHERED_WEIGHT = 0.15
-"""How much the last letters of labels count as what to gather by: other letters may tell better."""
 CODE_GAIN = 5.0
 """Sharpness with which a code tells a character."""
 
@@ -70,21 +69,18 @@ class LocatingLessons(KnownLessons):
         """Learn from a batch: adds gradients, returns figures.
 
         Returns:
-            `loss`; `gathered`, the share of attention on the letters of labels; `meant`, the share
-            of looks that hit; and `first`, the share that know the answer's first character.
+            `loss`; `meant`, the share of looks that hit; and `first`, the share that know the
+            answer's first character.
         """
         looks = [look for known in batch for look in known.looks if not look.is_after]
         count = 1 + len(looks)
-        letters = 1 + sum(bool(look.beside) + bool(look.above) for look in looks)
-        figures = dict.fromkeys(("loss", "gathered", "meant", "first"), 0.0)
+        figures = dict.fromkeys(("loss", "meant", "first"), 0.0)
         for known in batch:
             sums = PointerSums()
             first, written = self._score(known, sums)
-            gathered = GATHERED_WEIGHT * sums.gathered.loss / letters
-            loss = (sums.meant.loss + written) / count + gathered
+            loss = (sums.meant.loss + written) / count
             loss.backward()
             figures["loss"] += loss.item()
-            figures["gathered"] += sums.gathered.right / letters
             figures["meant"] += sums.meant.right / count
             figures["first"] += first / count
         return figures
@@ -119,7 +115,7 @@ class LocatingLessons(KnownLessons):
         )
         weight, is_first = weights_of(known.looks)
         meant = after[:, MEANT : MEANT + PLACE_SIZE]
-        loss = nn.functional.cross_entropy(logits, first, reduction="none")
+        loss = -bounded(-nn.functional.cross_entropy(logits, first, reduction="none"))
         loss = loss + (spoken - codes[first]).square().sum(1)
         off = (meant - places).square().mean(1) / (PLACE_LENGTH * MEANT_SHARE) ** 2
         is_right = (logits.argmax(-1) == first) & is_first

@@ -17,16 +17,18 @@ from leopard.model.reader import LeopardReaderConfig
 from leopard.processor import LeopardProcessor
 from leopard.processor.settings import ProcessorSettings
 from leopard.training.nano.characters import (
+    BLANK,
     LAST_PER_LINE,
     LINES_PER_CELL,
     NUM_CLASSES,
     PLACES_PER_LINE,
 )
 from leopard.training.nano.codes import class_codes
+from leopard.training.nano.letter_pairs import PAIR_UNITS, pair_weights
 from leopard.training.nano.reader_stage import GEOMETRY, MAX_TILES, POLICY
 from leopard.training.nano.start import initialise_connector, initialise_language_model
 from leopard.training.nano.start_heads import HEAD, NUM_HEADS, ROPE_THETA
-from leopard.training.nano.zones import CODE, DIM
+from leopard.training.nano.zones import CODE, DIM, PAIR
 
 SPECIAL = (
     "<pad>",
@@ -82,7 +84,7 @@ def nano_config() -> LeopardConfig:
         vocab_size=VOCABULARY,
         hidden_size=DIM,
         head_dim=HEAD,
-        intermediate_size=384,
+        intermediate_size=288,
         num_hidden_layers=5,
         num_attention_heads=NUM_HEADS,
         num_key_value_heads=NUM_HEADS,
@@ -103,6 +105,8 @@ def nano_config() -> LeopardConfig:
             num_classes=NUM_CLASSES,
             code_size=CODE,
             chain_size=160,
+            pair_size=PAIR,
+            pair_units=PAIR_UNITS,
             num_hidden_layers=3,
         ),
         text_config=text,
@@ -136,7 +140,14 @@ def new_model(seed: int) -> LeopardForConditionalGeneration:
     initialise_language_model(inner.language_model, head)
     initialise_connector(inner.connector)
     with torch.no_grad():
-        inner.vision_encoder.spelling.codes.copy_(class_codes())
+        spelling = inner.vision_encoder.spelling
+        spelling.codes.copy_(class_codes())
+        weights = pair_weights()
+        spelling.pairs.units.weight.copy_(weights.units)
+        spelling.pairs.units.bias.copy_(weights.bias)
+        spelling.pairs.fold.weight.copy_(weights.fold)
+        spelling.pairs.fold.bias.copy_(weights.fold_bias)
+        spelling.pairs.edge.copy_(class_codes()[BLANK - 1])
     return model
 
 

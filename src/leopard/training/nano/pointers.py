@@ -1,10 +1,10 @@
 """Supervised attention: a small model is shown where to look.
 
-Layers without positions take three parts. In the first, the head of the next character's slot finds
-the visual token that holds it, by the letters just before; the second finds where an answer
-begins, knowing what the first found at the letters of its labels, which a layer between them
-gathers; the third finds as the first does, and so spells. Left to chance, a small model would need
-millions of sequences to discover this. Knows nothing of pages.
+Two layers take parts. In one, heads find where an answer begins, beside or below what has the
+letter pairs of the question, which a layer before has gathered; in the other, the head of the next
+character's slot finds the visual token that holds it, by the letters just before, and so spells.
+Left to chance, a small model would need millions of sequences to discover this. Knows nothing of
+pages.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from leopard.training.nano.characters import LINES_PER_CELL, PLACES, PLACES_PER_LINE
-from leopard.training.nano.start import LOOKING_HEADS, VOTE_HEADS
+from leopard.training.nano.start import LOOKING_HEADS
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -32,22 +32,22 @@ SECOND, SPELL = 1, 2
 """Parts that a pointer is a lesson for; they add up."""
 
 
+MISSED = 0.03
+"""Added to the share of attention at a goal before its logarithm is taken. Where a goal is out of
+reach, as most are that no label leads to, the loss is bounded; without a bound all heads learn to
+rest, since one sure miss costs more than many hits bring."""
 REST_WEIGHT = 0.2
 """Weight of the lesson that heads look at the beginning or rest, the wrong line's always."""
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """A position that should know where an answer begins, and by which letters of the question."""
+    """A position that should know where an answer begins."""
 
     position: int
     token: int
     """Position of the visual token where the answer begins."""
     slot: int
-    beside: tuple[int, ...]
-    """Positions of letters that find the label beside it, or its row."""
-    above: tuple[int, ...]
-    """Positions of letters that find the label above it."""
     first: int
     """Class of the answer's first character."""
     is_after: bool = False
@@ -61,13 +61,10 @@ class Look:
 
     def moved(self, new: Sequence[int]) -> Look:
         """The same after positions were renumbered; `new` holds the new number of each."""
-        beside, above = (tuple(new[n] for n in group) for group in (self.beside, self.above))
         return replace(
             self,
             position=new[self.position],
             token=new[self.token],
-            beside=beside,
-            above=above,
         )
 
 
@@ -92,38 +89,35 @@ class PointerSums:
 
     meant: PartSum = field(default_factory=PartSum)
     """The beginning of the answer, found by the second layer."""
-    gathered: PartSum = field(default_factory=PartSum)
-    """The letters of its labels, gathered before that."""
 
 
 class PointerTeacher:
-    """Listens to the inputs of attention layers and scores where they would look."""
+    """Takes the inputs of attention layers and scores where they would look."""
 
     def __init__(self, decoder: PreTrainedModel) -> None:
         self.layers: Any = decoder.layers
         self._heard: dict[int, Tensor] = {}
         self._turns: tuple[Tensor, Tensor]
         self._crowd: Tensor
-        for index in (GATHERING_LAYER, SECOND_LAYER):
-            attention = self.layers[index].self_attn
-            attention.register_forward_pre_hook(self._listener(index), with_kwargs=True)
 
-    def _listener(self, index: int) -> Any:
-        def listen(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-            self._heard[index] = kwargs["hidden_states"] if "hidden_states" in kwargs else args[0]
-            self._turns = kwargs["position_embeddings"]
-
-        return listen
-
-    def hear(self, index: int, hidden: Tensor, crowd: Tensor) -> None:
-        """Take the input of a layer's attention that is not run itself.
+    def hear(
+        self,
+        index: int,
+        hidden: Tensor,
+        crowd: Tensor,
+        turns: tuple[Tensor, Tensor] | None = None,
+    ) -> None:
+        """Take the input of a layer's attention, which is not run itself.
 
         Args:
             index: The layer.
             hidden: (batch, length, dim).
-            crowd: What to add to the attention logits of each token, in all layers, (length,).
+            crowd: What to add to the attention logits of each token, (length,).
+            turns: Rotations of the positions, where the layer knows them.
         """
         self._heard[index], self._crowd = hidden, crowd
+        if turns is not None:
+            self._turns = turns
 
     def score_looks(self, sums: PointerSums, row: int, looks: Sequence[Look]) -> None:
         """Score where a sequence of the last forward pass looks for the beginnings of answers."""
@@ -136,14 +130,6 @@ class PointerTeacher:
         loss, is_right = _look_loss(scores, goal, line)
         weight, is_first = weights_of(looks)
         sums.meant.add(int(is_first.sum()), (loss * weight).sum(), (is_right & is_first).sum())
-        scores = self.log_attention(GATHERING_LAYER, row, asked)
-        for head, name in zip(VOTE_HEADS, ("beside", "above"), strict=True):
-            for number, look in enumerate(looks):
-                letters: tuple[int, ...] = getattr(look, name)
-                if letters:
-                    share = scores[number, head, list(letters)].logsumexp(-1)
-                    right = share.exp() * (not look.is_after)
-                    sums.gathered.add(not look.is_after, -share * look.weight, right)
 
     def log_attention(self, index: int, row: int, asked: Tensor) -> Tensor:
         """Log attention of the asked positions, (asked, heads, keys); causal."""
@@ -196,11 +182,16 @@ def _look_loss(scores: Tensor, goal: Tensor, line: Tensor) -> tuple[Tensor, Tens
     due = by_line[number, line]  # (looks, heads of a line, keys)
     at_goal = due.gather(2, goal[:, None, None].expand(-1, due.shape[1], 1)).squeeze(2)
     idle = by_line[number, LINES_PER_CELL - 1 - line, :, 0]
-    apart = torch.cat([torch.logaddexp(at_goal, due[..., 0]), idle], 1).mean(1)
-    loss = math.log(due.shape[1]) - at_goal.logsumexp(1) - REST_WEIGHT * apart
+    apart = bounded(torch.cat([torch.logaddexp(at_goal, due[..., 0]), idle], 1)).mean(1)
+    loss = -bounded(at_goal.logsumexp(1) - math.log(due.shape[1])) - REST_WEIGHT * apart
     seen = due.detach().logsumexp(1)
     seen[:, 0] = -1e4
     return loss, seen.argmax(-1) == goal
+
+
+def bounded(log_share: Tensor) -> Tensor:
+    """The logarithm of a share and `MISSED`."""
+    return torch.logaddexp(log_share, torch.full_like(log_share, math.log(MISSED)))
 
 
 def slot_loss(scores: Tensor, token: Tensor, slot: Tensor) -> tuple[Tensor, Tensor]:

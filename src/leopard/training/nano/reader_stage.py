@@ -115,7 +115,9 @@ class ReadingLessons(nn.Module):
         config: LeopardReaderConfig = encoder.config
         assert encoder.spelling is not None
         self.encoder, self.spelling = encoder, [encoder.spelling]  # the encoder owns it
-        encoder.spelling.codes.requires_grad_(False)  # language lessons teach them
+        encoder.spelling.codes.requires_grad_(False)
+        if encoder.spelling.pairs is not None:
+            encoder.spelling.pairs.requires_grad_(False)  # it follows from the codes
         self.place_head = nn.Conv2d(config.conv_channels, NUM_CLASSES, 1)
         weights = torch.ones(NUM_CLASSES)
         weights[0] = NOTHING_WEIGHT

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from leopard.errors import TrainingError
 from leopard.model import LeopardForConditionalGeneration
-from leopard.training.nano import asking, locating
+from leopard.training.nano import asking, locating, zones
 from leopard.training.nano.asking import AskingSettings, Conversations
 from leopard.training.nano.course import Course, CourseSettings
 from leopard.training.nano.dialogue import Exercise, StudiedPage, Teacher
@@ -130,6 +130,7 @@ class LocatingStage:
     seed: int = 2
     taught: ClassVar[tuple[str, ...]] = locating.TAUGHT
     gains: ClassVar[dict[str, float]] = {}
+    zones: ClassVar[tuple[int, ...]] = zones.STARTS
 
     def made(
         self, whole: SmallLanguageModel, teacher: Teacher
@@ -151,6 +152,7 @@ class AskingStage:
     seed: int = 3
     taught: ClassVar[tuple[str, ...]] = asking.TAUGHT
     gains: ClassVar[dict[str, float]] = asking.GAINS
+    zones: ClassVar[tuple[int, ...]] = ()
 
     def made(
         self, whole: SmallLanguageModel, teacher: Teacher
@@ -194,7 +196,14 @@ def train_language(
         eyes: Model folder whose encoder is looked through; None for true slots.
     """
     whole = small_language_model(trained=stage.taught, seed=stage.seed, eyes=eyes, start=start)
-    course = Course(whole, stage.course, folder, plain=PLAIN_LANGUAGE, gains=stage.gains)
+    course = Course(
+        whole,
+        stage.course,
+        folder,
+        plain=PLAIN_LANGUAGE,
+        gains=stage.gains,
+        zones=stage.zones,
+    )
     first = stage.seed * 10**9 + course.step * 1000
     study = study_slots if eyes is None else FeatureStudy(eyes)
     stream = LessonStream(source, stage.plan, study, first_seed=first)

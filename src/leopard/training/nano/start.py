@@ -6,20 +6,21 @@ training refines that instead of discovering it. The stream of 512 numbers has z
 visual token the codes of its characters, slot by slot, and what stands around it; in a letter of
 text its code, the codes of the two before it, what was found, what is meant and what is to be said.
 
-    layer 0   text: copy the codes of the two letters before; image: the end of the left cell, and
-              about where in the sequence it is
+    layer 0   text: copy the codes of the two letters before, make letter pairs of them; image: the
+              end of the left cell, and about where in the sequence it is
     layer 1   the head of each slot looks for the token whose slots before it hold these letters;
               image: what begins in it
-    layer 2   text: gather what the letters of labels found and where; image: what stands left and
-              above
-    layer 3   a few heads look for a line of a token where something begins, right of what was found
-              or below it: where what is meant stands, and its first character
+    layer 2   text: gather the letter pairs of the question; image: those of the tokens on the left
+              and above
+    layer 3   a few heads look for a line of a token where something begins, beside or below what
+              has the question's letter pairs: where what is meant stands, and its first character
     layer 4   as layer 1, near what is meant, and say the character of the slot
 
 Layers 0 and 2 know positions (rotary), the others do not, so that finding is the same near and far
 (SmolLM3's NoPE layers). Starting from structure rather than noise follows mimetic initialisation
 (Trockman and Kolter 2023, arXiv 2305.09828); matching by the letters before is the induction head
-(Olsson et al. 2022, arXiv 2209.11895).
+(Olsson et al. 2022, arXiv 2209.11895); labels are compared as bags of character n-grams (fastText:
+Bojanowski et al. 2017, arXiv 1607.04606).
 """
 
 from __future__ import annotations
@@ -38,8 +39,8 @@ from leopard.training.nano.characters import (
     SLOTS,
 )
 from leopard.training.nano.codes import byte_classes, class_codes, class_of
+from leopard.training.nano.letter_pairs import pair_weights
 from leopard.training.nano.start_heads import (
-    COLUMN,
     HALF,
     HEAD,
     IMAGE_MARK,
@@ -50,33 +51,37 @@ from leopard.training.nano.start_heads import (
     SLOW,
     TEXT_MARK,
     TILE,
+    WIDE,
     Heads,
     Likeness,
+    Peak,
 )
 from leopard.training.nano.start_units import (
     begin,
     gather_beginnings,
-    hash_contents,
+    mark_begun,
     mark_filled,
     mark_unique,
+    pair_letters,
     seen_before,
 )
 from leopard.training.nano.zones import (
+    ABOVE,
     ANSWER,
     ANSWER_FLAG,
+    ASKED,
     AXIS,
     BEFORE,
     BEFORE_2,
-    BEGINS,
+    BEGUN,
     CODE,
     COLUMN_FLAG,
+    COUNT,
     DIM,
     FILLED,
     FIRST,
     FLAG,
-    FOUND,
     GAPS,
-    HASH,
     IDENTITY,
     IMAGE,
     IMAGE_SCALE,
@@ -84,12 +89,15 @@ from leopard.training.nano.zones import (
     LETTER,
     MEANT,
     OWN,
+    OWN_PAIR,
+    OWN_SIZE,
+    PAIR,
+    PAIRS,
     PLACE,
     PLACE_LENGTH,
     PLACE_SIZE,
     ROWS,
     SAID,
-    SEEN,
     SIDE,
     SPECIAL,
     START,
@@ -98,12 +106,10 @@ from leopard.training.nano.zones import (
     TEXT,
     TEXT_SCALE,
     TILE_BITS,
-    VOTED_ABOVE,
-    VOTED_PLACE,
-    VOTES,
     axis_codes,
     begins,
     directions,
+    pairs,
     place_of_line,
     slot_frame,
 )
@@ -137,14 +143,17 @@ def initialise_language_model(model: Any, head: nn.Linear) -> None:
     _carry_letters(heads[0])
     _tell_tiles(heads[0])
     mark_filled(model.layers[0].mlp)
-    hash_contents(model.layers[0].mlp)
+    pair_letters(model.layers[0].mlp, pair_weights())
     _find_letters(heads[1])
     for slot in range(PLACES):
-        found = torch.cat([_seen(), place_of_line(slot // PLACES_PER_LINE)]) / IMAGE_SCALE
-        heads[1].carry(slot, found, directions(FOUND, HASH + PLACE_SIZE))
+        one = directions(IMAGE, 1) / FLAG
+        found = torch.cat([one, place_of_line(slot // PLACES_PER_LINE)]) / IMAGE_SCALE
+        written = torch.cat([directions(COUNT, 1), directions(PLACE, PLACE_SIZE)])
+        heads[1].carry(slot, found, written)
     mark_unique(model.layers[1].mlp)
     gather_beginnings(model.layers[1].mlp)
     _gather(heads[2])
+    mark_begun(model.layers[2].mlp)
     _look_beside(heads[3])
     begin(model.layers[3].mlp)
     _find_letters(heads[4], region=(10.0, 7.0))
@@ -159,19 +168,21 @@ def initialise_connector(connector: Any) -> None:
     GELU is a straight line far from zero, so the projector's two layers begin as a linear map.
     """
     far, small = 8.0, 0.1
-    width = SLOTS * CODE
+    width, bags = SLOTS * CODE, LINES_PER_CELL * PAIR
     first, second = connector.linear_1, connector.linear_2
     for linear in (first, second):
         linear.weight.normal_(0, NOISE / 2)
         linear.bias.zero_()
-    inputs = width + 2 * SIDE
+    shown = width + bags
+    inputs = shown + 2 * SIDE
     first.weight[:inputs] += torch.eye(inputs) * small
     first.bias.fill_(far)
-    targets = torch.cat([torch.arange(width), torch.arange(ROWS, ROWS + SIDE)])
-    second.weight[targets, torch.arange(width + SIDE)] += 1 / small
-    second.weight[COLUMN_FLAG, width + SIDE] += 2 / small  # the first column of the crop
+    zones = ((0, width), (PAIRS, bags), (ROWS, SIDE))
+    targets = torch.cat([torch.arange(at, at + size) for at, size in zones])
+    second.weight[targets, torch.arange(shown + SIDE)] += 1 / small
+    second.weight[COLUMN_FLAG, shown + SIDE] += 2 / small  # the first column of the crop
     for axis in range(2):
-        first_of = width + axis * SIDE
+        first_of = shown + axis * SIDE
         part = slice(PLACE + axis * AXIS, PLACE + (axis + 1) * AXIS)
         second.weight[part, first_of : first_of + SIDE] += axis_codes().T / small
     marks = torch.zeros(DIM)
@@ -185,8 +196,8 @@ def _embed(embedding: Tensor, head: Tensor, codes: Tensor) -> None:
     embedding.zero_()
     head.normal_(0, NOISE)
     generator = torch.Generator().manual_seed(7)
-    own = torch.randn(len(embedding), 128, generator=generator) * 0.03
-    embedding[:, OWN : OWN + 128] = own
+    own = torch.randn(len(embedding), OWN_SIZE, generator=generator) * 0.04
+    embedding[:, OWN : OWN + OWN_SIZE] = own
     embedding[:, TEXT] = FLAG
     embedding[:, SPECIAL] = ANSWER_FLAG
     for token, number in byte_classes().items():
@@ -206,7 +217,7 @@ def _embed(embedding: Tensor, head: Tensor, codes: Tensor) -> None:
 def _carry_letters(heads: Heads) -> None:
     """Layer 0: letters before to text, the end of the left cell to image."""
     for head, (distance, zone) in enumerate(((1, BEFORE), (2, BEFORE_2))):
-        heads.look_back(head, distance, TEXT_MARK, TEXT_MARK)
+        heads.look_back(head, Peak(distance), TEXT_MARK, TEXT_MARK)
         heads.carry(head, directions(LETTER, CODE) / TEXT_SCALE, directions(zone, CODE))
     not_first = IMAGE_MARK | {COLUMN_FLAG: -2 * IMAGE_SCALE}
     width = LAST_PER_LINE * CODE
@@ -217,10 +228,10 @@ def _carry_letters(heads: Heads) -> None:
             ((1, not_first), (PREVIOUS_TILE, {COLUMN_FLAG: 2 * IMAGE_SCALE}))
         ):
             head = 2 + line + step * LINES_PER_CELL
-            heads.look_back(head, distance, query, IMAGE_MARK)
+            heads.look_back(head, Peak(distance), query, IMAGE_MARK)
             heads.carry(head, own, left)
-        head = 2 + 2 * LINES_PER_CELL + line  # what was carried on makes room for the hash
-        heads.look_back(head, 0, IMAGE_MARK, IMAGE_MARK)
+        head = 2 + 2 * LINES_PER_CELL + line  # what was carried on makes room for beginnings
+        heads.look_back(head, Peak(0), IMAGE_MARK, IMAGE_MARK)
         heads.carry(head, own, -directions(PLACES * CODE + line * width, width))
 
 
@@ -245,7 +256,7 @@ def _tell_tiles(heads: Heads) -> None:
     for bit, wave in enumerate(TILE_WAVES):
         phase = math.pi * (bit - TILE_WAVES.index(wave)) / TILE_WAVES.count(wave)
         head = 2 + 3 * LINES_PER_CELL + bit
-        heads.look_back(head, 0, both, both, rest=None, highest=OWN_LOGIT)
+        heads.look_back(head, Peak(0, highest=OWN_LOGIT, rest=None), both, both)
         heads.rest(head, RESTING, OWN_LOGIT, IMAGE_MARK)
         heads.query[head, wave, IMAGE] = step / (FLAG * IMAGE_SCALE)
         heads.key[head, wave, START] = step / (START_FLAG * START_SCALE) * math.cos(phase)
@@ -293,129 +304,124 @@ def _find_letters(heads: Heads, *, region: tuple[float, float] | None = None) ->
                 heads.prefer(slot, at, likeness)
 
 
-def _seen() -> Tensor:
-    """The hash of what a visual token shows; the last number only says that it is one."""
-    seen = directions(SEEN, HASH)
-    seen[-1] = directions(IMAGE, 1)[0] / FLAG
-    return seen
-
-
-LEFT = dict.fromkeys(range(1, 7), 0.6)
-"""Cells to the left, in tokens, with the weight of what stands there."""
-ABOVE = {13: 0.3, 26: 0.2}
+EDGE_GAIN, ABOVE_GAIN, ASKED_GAIN = 1.0, 0.2, 5.0
+ABOVE_DISTANCES = (11, 10, 24, 23, 37)
+"""Tokens back to those right above a token that have what is above it before them."""
+ASKED_REACHES = (50, 70, 100)
+"""Reaches, in tokens, of the heads that gather what is asked."""
+ASKED_HEADS = (7, 8, 9, 10)
+"""Heads of layer 2 that do so; the last one prefers letters found in one place of the pages."""
+FOLLOWING_HEAD = 15
+"""Head of layer 2 that gathers where the last few letters were found: there text goes on."""
 
 
 def _gather(heads: Heads) -> None:
-    """Layer 2: what letters found, and what stands left of a cell and above it."""
-    seen = _seen() / IMAGE_SCALE
-    around = directions(FOUND, HASH)
-    head = 0
-    for distance, weight in (LEFT | ABOVE).items():
-        heads.look_back(head, distance, IMAGE_MARK, IMAGE_MARK)
-        heads.carry(head, seen[:-1], around[:-1] * weight)
-        head += 1
-    heads.look_back(head, PREVIOUS_TILE, {COLUMN_FLAG: 2 * IMAGE_SCALE}, IMAGE_MARK)
-    heads.carry(head, seen[:-1], around[:-1] * 0.6)
-    for reaches in ((400,), (13, 150)):
-        head += 1
-        _same_row(heads, head, reaches)
-        heads.carry(head, seen[:-1], around[:-1] * 0.9)
-    size = HASH + PLACE_SIZE
-    found, place = directions(FOUND, size), directions(PLACE, PLACE_SIZE)
-    written = (directions(VOTES, size), directions(VOTED_ABOVE, PLACE_SIZE))
-    for head, read, write in zip(VOTE_HEADS, (found, place), written, strict=True):
-        _vote(heads, head)
-        heads.carry(head, read / TEXT_SCALE, write * VOTES_GAIN)
+    """Layer 2: the letter pairs of the tile before and above a token, and those of the question."""
+    for line in range(LINES_PER_CELL):
+        _same_row_of_last_tile(heads, line)
+        heads.carry(line, pairs(line) / IMAGE_SCALE, pairs(line) * EDGE_GAIN)
+    both = torch.stack([pairs(line) for line in range(LINES_PER_CELL)]).sum(0) / IMAGE_SCALE
+    for head, distance in enumerate(ABOVE_DISTANCES, start=LINES_PER_CELL):
+        heads.look_back(head, Peak(distance), IMAGE_MARK, IMAGE_MARK)
+        heads.carry(head, both, directions(ABOVE, PAIR) * ABOVE_GAIN)
+    asked = directions(ASKED, PAIR) * ASKED_GAIN
+    for head, reach in zip(ASKED_HEADS, ASKED_REACHES, strict=False):
+        _read_back(heads, head, reach)
+    _vote(heads, ASKED_HEADS[-1], found=1.5)
+    for head in ASKED_HEADS:
+        heads.carry(head, directions(OWN_PAIR, PAIR) / TEXT_SCALE, asked)
     _vote(heads, FOLLOWING_HEAD)
     for reach in (8, 30):
         heads.keep_near(FOLLOWING_HEAD, reach, 5.0, TEXT_MARK)
-    meant = directions(MEANT, PLACE_SIZE) * MEANT_SHARE
-    heads.carry(FOLLOWING_HEAD, place / TEXT_SCALE, meant)
+    place, meant = directions(PLACE, PLACE_SIZE), directions(MEANT, PLACE_SIZE)
+    heads.carry(FOLLOWING_HEAD, place / TEXT_SCALE, meant * MEANT_SHARE)
 
 
-def _same_row(heads: Heads, head: int, reaches: tuple[int, ...]) -> None:
-    """Attend to filled cells before in the same row of their crops: to all, or to the nearest."""
-    heads.clear(head)
+def _same_row_of_last_tile(heads: Heads, head: int) -> None:
+    """Near the left edge of a crop, attend to the same row at the right edge of the crop before."""
+    peak = Peak(PREVIOUS_TILE + 1, highest=16.0, shares=WIDE, rest=None)
+    heads.look_back(head, peak, IMAGE_MARK, IMAGE_MARK)
     numbers = [*SLOW, *(HALF + number for number in SLOW)][:SIDE]
     gain = math.sqrt(14 * math.sqrt(HEAD)) / IMAGE_SCALE
     for index, number in enumerate(numbers):
         heads.query[head, number, ROWS + index] = gain
         heads.key[head, number, ROWS + index] = gain
-    for reach in reaches:
-        heads.keep_near(head, reach, 5.0, IMAGE_MARK)
-    heads.query[head, HALF + RESTING, IMAGE] = 1 / (FLAG * IMAGE_SCALE)
-    heads.key[head, HALF + RESTING, FILLED] = math.sqrt(HEAD) * 12.0 / (2 * IMAGE_SCALE)
-    heads.rest(head, RESTING, 21.0, IMAGE_MARK | TEXT_MARK)
+    heads.rest(head, RESTING, 26.0, TEXT_MARK)
+    # The first token counts less where the column is one of the first.
+    heads.rest(head, RESTING, 32.0, IMAGE_MARK)
+    angles = torch.arange(1, AXIS // 2 + 1) * (2 * math.pi / SIDE)
+    code = torch.cat([angles.cos(), angles.sin()]) / (AXIS // 2)
+    near_edge = math.sqrt(HEAD) * 12.0 / 20 / PLACE_LENGTH / IMAGE_SCALE
+    heads.query[head, RESTING, PLACE + AXIS : PLACE + 2 * AXIS] = -near_edge * code
 
 
-def _vote(heads: Heads, head: int) -> None:
+def _read_back(heads: Heads, head: int, reach: int) -> None:
+    """Text attends to the letters before it, alike up to some distance; never to visual tokens."""
+    heads.clear(head)
+    heads.key[head, RESTING, IMAGE] = -400 / (FLAG * IMAGE_SCALE)
+    heads.key[head, RESTING, SPECIAL] = -400 / (ANSWER_FLAG * TEXT_SCALE)
+    for slower in (1, 4, 20):
+        heads.keep_near(head, slower * reach, 3.0, TEXT_MARK)
+    heads.rest(head, RESTING, 3.0, TEXT_MARK)
+    heads.rest(head, RESTING, 10.0, IMAGE_MARK)
+
+
+def _vote(heads: Heads, head: int, found: float = 14.0) -> None:
     """Text attends to the letters of the last question, most to those that found something.
 
     Never to visual tokens: there are thousands, and those that show something have the same mark.
     """
     heads.clear(head)
     heads.key[head, RESTING, IMAGE] = -400 / (FLAG * IMAGE_SCALE)
+    heads.key[head, RESTING, SPECIAL] = -400 / (ANSWER_FLAG * TEXT_SCALE)
     heads.keep_near(head, 150, 5.0, TEXT_MARK)
     root = math.sqrt(math.sqrt(HEAD))
     heads.query[head, SLOW[0], TEXT] = root / (FLAG * TEXT_SCALE)
-    heads.key[head, SLOW[0], FILLED] = root * 14.0 / (2 * TEXT_SCALE)
+    heads.key[head, SLOW[0], FILLED] = root * found / (2 * TEXT_SCALE)
     heads.rest(head, RESTING, 3.0, TEXT_MARK)
     heads.rest(head, RESTING, 10.0, IMAGE_MARK)
 
 
-VOTE_HEADS = (12, 13)
-"""Heads of layer 2 that gather what a label's letters found: the label left of a value, or its row;
-and the one above it."""
-FOLLOWING_HEAD = 14
-"""Head of layer 2 that gathers where the last few letters were found: there text goes on."""
-LOOKS = (
-    ((ROW, VOTED_PLACE, 0.0, 4), (COLUMN, VOTED_PLACE, 1.3, 4), 1.0),
-    ((ROW, VOTED_PLACE, 0.0, 4), (COLUMN, VOTED_PLACE, 4.0, 1), 6.0),
-    ((ROW, VOTED_PLACE, 0.0, 4), (COLUMN, VOTED_ABOVE, 0.0, 4), 2.0),
-    ((ROW, VOTED_ABOVE, 1.0, 3), (COLUMN, VOTED_ABOVE, 0.0, 4), 2.0),
-)
-"""Where values stand: right behind a label, further right after a gap, where a row and a column
-meet, below a label; each with the part of the place, whose place, how much further on, and how many
-waves tell; then what a gap before it is worth."""
-LOOK_LOGITS = {ROW: 48.0, COLUMN: 9.0}
+LOOKS = ((False, 0.0), (False, 2.0), (True, 0.0), (True, 2.0))
+"""How values stand to labels: whether below instead of beside, and what a gap before is worth."""
 LOOKING_HEADS = LINES_PER_CELL * len(LOOKS)
 """Heads of layer 3 that look for where the answer begins: in upper lines, then in lower ones."""
-VOTES_GAIN = 1.6
-LOOK_REST = 22.0
-"""Attention logit of the first token. Low, since the places of several letters, averaged, are less
-like any one; when to rest is for lessons."""
+LOOK_GAIN = 40.0
+BEGIN_LOGIT = 12.0
+"""What it is worth that something begins."""
+MARKS = 2.0
+"""What it counts against a line that a full stop or colon begins in it."""
+LOOK_REST = 35.0
+"""Attention logit of the first token; when to rest is for lessons."""
 MEANT_SHARE = 0.3
 """How loud the place of what is meant is written: louder, it would drown letters."""
 
 
 def _look_beside(heads: Heads) -> None:
-    """Layer 3: cells where something begins, where values stand around what was found."""
-    scale = math.sqrt(4.0 * math.sqrt(HEAD))
+    """Layer 3: cells where something begins, beside or below what has the question's pairs."""
+    scale = math.sqrt(LOOK_GAIN * math.sqrt(HEAD))
     codes = class_codes()
     marks = sum(codes[class_of(char) - 1, :IDENTITY] for char in ".:")
-    around = directions(FOUND, HASH) - 0.4 * _seen()
     written = torch.cat([directions(MEANT, PLACE_SIZE) * MEANT_SHARE, directions(FIRST, CODE)])
     root = math.sqrt(HEAD)
+    gate, rest = PAIR, PAIR + 1
     for head in range(LOOKING_HEADS):
         line, look = divmod(head, len(LOOKS))
+        is_below, gap = LOOKS[look]
+        around = pairs(line)
+        if is_below:
+            around = directions(ABOVE, PAIR)
         heads.clear(head)
-        heads.query[head, :38] = directions(VOTES, 38) * scale / TEXT_SCALE
-        heads.key[head, :38] = around[:38] * scale / IMAGE_SCALE
-        heads.query[head, 38, TEXT] = 1 / (FLAG * TEXT_SCALE)
-        heads.key[head, 38, BEGINS + line * CODE + IDENTITY] = 12 * root / IMAGE_SCALE
-        heads.key[head, 38, begins(line)[:IDENTITY].argmax(1)] = -10 * root / IMAGE_SCALE * marks
-        heads.key[head, 38, GAPS + line] = LOOKS[look][2] * root / IMAGE_SCALE
-        heads.key[head, 38, IMAGE] = -12 * root / (FLAG * IMAGE_SCALE)
-        heads.key[head, 38, TEXT] = -300 * root / (FLAG * TEXT_SCALE)
-        heads.rest(head, 39, 40.0, IMAGE_MARK)
-        heads.rest(head, 39, LOOK_REST, {VOTES + HASH - 1: VOTES_GAIN * TEXT_SCALE})
-        for part, query, shift, waves in LOOKS[look][:2]:
-            logit = LOOK_LOGITS[part] / VOTES_GAIN
-            likeness = Likeness(
-                part=part, query=query, logit=logit, shift=shift, waves=waves, line=line
-            )
-            heads.prefer(head, 40 + part[0], likeness)
-        tile = Likeness(part=TILE, query=LOOKS[look][0][1], logit=5.0 / VOTES_GAIN)
-        heads.prefer(head, 40 + TILE[0], tile)
+        heads.query[head, :PAIR] = directions(ASKED, PAIR) * scale / TEXT_SCALE
+        heads.key[head, :PAIR] = around * scale / IMAGE_SCALE
+        heads.query[head, gate, TEXT] = 1 / (FLAG * TEXT_SCALE)
+        heads.key[head, gate, BEGUN + line] = BEGIN_LOGIT * root / IMAGE_SCALE
+        beginnings = begins(line)[:IDENTITY].argmax(1)
+        heads.key[head, gate, beginnings] = -MARKS * root / IMAGE_SCALE * marks
+        heads.key[head, gate, GAPS + line] = gap * root / IMAGE_SCALE
+        heads.key[head, gate, IMAGE] = -BEGIN_LOGIT * root / (FLAG * IMAGE_SCALE)
+        heads.key[head, gate, TEXT] = -300 * root / (FLAG * TEXT_SCALE)
+        heads.rest(head, rest, 40.0, IMAGE_MARK)
+        heads.rest(head, rest, LOOK_REST, TEXT_MARK)
         read = torch.cat([place_of_line(line), begins(line)]) / IMAGE_SCALE
         heads.carry(head, read, written / len(LOOKS))

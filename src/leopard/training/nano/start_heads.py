@@ -41,6 +41,8 @@ RESTING = 31
 """The slowest rotation: it lets heads rest on the first token."""
 FAST = tuple(math.exp(-n / 2.5) + (0.15 if n >= 8 else 0.0) for n in range(16))
 """Shares of rotations in telling distances apart: quick ones know neighbours, slow ones regions."""
+WIDE = tuple(float(n in (3, 4, 5, 6, 8, 10, 13, 16)) for n in range(17))
+"""The same for telling about how far: two tokens more or less hardly count."""
 PEAK = 60.0
 """Attention logit at the distance looked for; a neighbour of it has 0.82 of it at most."""
 NOISE = 0.0005
@@ -54,6 +56,20 @@ ROW, COLUMN, TILE = ((0, AXIS), (AXIS, AXIS), (2 * AXIS, TILE_BITS))
 """Parts of a place: first number and how many."""
 
 
+@dataclass(frozen=True, slots=True)
+class Peak:
+    """A distance to attend to."""
+
+    distance: int
+    """In tokens."""
+    highest: float = PEAK
+    """Attention logit there."""
+    shares: tuple[float, ...] = FAST
+    """How much each rotation counts, quick ones first."""
+    rest: float | None = 44.0
+    """Logit of the first token; None not to rest."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Likeness:
     """A zone of the query that says where, which the places of tokens should be like."""
@@ -61,7 +77,7 @@ class Likeness:
     part: tuple[int, int]
     """ROW, COLUMN or TILE."""
     query: int
-    """MEANT, VOTED_PLACE or VOTED_ABOVE."""
+    """Where the query has it, such as MEANT."""
     logit: float
     """Where both are the same."""
     shift: float = 0.0
@@ -112,34 +128,29 @@ class Heads:
     def look_back(
         self,
         head: int,
-        distance: int,
+        peak: Peak,
         query: dict[int, float],
         key: dict[int, float],
-        *,
-        rest: float | None = 44.0,
-        highest: float = PEAK,
     ) -> None:
         """Attend to one distance: a sum of cosines of the distance that peaks there.
 
         Args:
             head: Which head.
-            distance: In tokens.
+            peak: The distance, and how much it is preferred.
             query: Marks that turn the head on (off if below 0), with their sizes.
             key: Marks that tokens to be looked at have, with their sizes.
-            rest: Logit of the first token, against `highest`; None not to rest.
-            highest: Logit at the distance.
         """
         self.clear(head)
-        for number, share in enumerate(FAST):
-            peak = math.sqrt(highest * share / sum(FAST) * math.sqrt(HEAD))
-            angle = ROPE_THETA ** (-number / HALF) * distance
+        for number, share in enumerate(peak.shares):
+            gain = math.sqrt(peak.highest * share / sum(peak.shares) * math.sqrt(HEAD))
+            angle = ROPE_THETA ** (-number / HALF) * peak.distance
             for mark, size in query.items():
-                self.query[head, number, mark] = peak / size
+                self.query[head, number, mark] = gain / size
             for mark, size in key.items():
-                self.key[head, number, mark] = peak / size * math.cos(angle)
-                self.key[head, HALF + number, mark] = peak / size * math.sin(angle)
-        if rest is not None:
-            self.rest(head, RESTING, rest, {TEXT: FLAG * TEXT_SCALE, IMAGE: FLAG * IMAGE_SCALE})
+                self.key[head, number, mark] = gain / size * math.cos(angle)
+                self.key[head, HALF + number, mark] = gain / size * math.sin(angle)
+        if peak.rest is not None:
+            self.rest(head, RESTING, peak.rest, TEXT_MARK | IMAGE_MARK)
 
     def keep_near(self, head: int, reach: int, logit: float, marks: dict[int, float]) -> None:
         """Prefer what is near: one slow cosine, `logit` at 0 and minus that at `reach` tokens."""

@@ -1,4 +1,4 @@
-"""What the layers between attention do at the start: marks, a hash of contents, first characters.
+"""What the layers between attention do at the start: marks, letter pairs, first characters.
 
 Gated units as steps and ramps, written into the small language model before its first lesson; see
 `leopard.training.nano.start` for the whole.
@@ -9,34 +9,35 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from leopard.training.nano.characters import (
-    BLANK,
     LAST_PER_LINE,
     LINES_PER_CELL,
     PLACES,
     PLACES_PER_LINE,
 )
-from leopard.training.nano.codes import class_codes, class_of
+from leopard.training.nano.letter_pairs import PairWeights
 from leopard.training.nano.zones import (
     ANSWER,
     ANSWER_FLAG,
+    BEFORE,
     BEGINS,
+    BEGUN,
     CODE,
-    DIM,
+    COUNT,
     FILLED,
     FIRST,
     FLAG,
-    FOUND,
     GAPS,
-    HASH,
     IDENTITY,
     IMAGE,
     IMAGE_SCALE,
     LAST_OF_LEFT,
+    LETTER,
+    OWN_PAIR,
+    PAIR,
     SAID,
-    SEEN,
     TEXT,
     TEXT_SCALE,
     directions,
@@ -57,6 +58,21 @@ def mark_filled(mlp: Any) -> None:
         mlp.down_proj.weight[FILLED, unit] = (1 - 2 * shift) * 2 / ramp
 
 
+def mark_begun(mlp: Any) -> None:
+    """Mark lines of visual tokens in which anything begins, one thing or several."""
+    ramp = 4.0
+    for unit in range(2 * LINES_PER_CELL):
+        line, shift = divmod(unit, 2)
+        mlp.gate_proj.weight[unit] = 0
+        mlp.gate_proj.weight[unit, BEGINS + line * CODE + IDENTITY] = ramp / IMAGE_SCALE
+        mlp.gate_proj.weight[unit, IMAGE] = -shift * ramp / (FLAG * IMAGE_SCALE)
+        mlp.gate_proj.weight[unit, TEXT] = -10.0 / FLAG
+        mlp.up_proj.weight[unit] = 0
+        mlp.up_proj.weight[unit, IMAGE] = 1 / (FLAG * IMAGE_SCALE)
+        mlp.down_proj.weight[:, unit] = 0
+        mlp.down_proj.weight[BEGUN + line, unit] = (1 - 2 * shift) * 2 / ramp
+
+
 UNIQUE_UNITS = 4
 """Units that mark letters found in one place; those that gather beginnings come after them."""
 
@@ -69,7 +85,7 @@ def mark_unique(mlp: Any) -> None:
     ramp = 6.0
     for unit, (shift, share) in enumerate(((0.5, 2.0), (1.0, -2.0), (2.2, -2.0), (2.7, 2.0))):
         mlp.gate_proj.weight[unit] = 0
-        mlp.gate_proj.weight[unit, FOUND + HASH - 1] = ramp / TEXT_SCALE
+        mlp.gate_proj.weight[unit, COUNT] = ramp / TEXT_SCALE
         mlp.gate_proj.weight[unit, TEXT] = -shift * ramp / (FLAG * TEXT_SCALE)
         mlp.up_proj.weight[unit] = 0
         mlp.up_proj.weight[unit, TEXT] = 1 / (FLAG * TEXT_SCALE)
@@ -77,67 +93,29 @@ def mark_unique(mlp: Any) -> None:
         mlp.down_proj.weight[FILLED, unit] = share * 2 / ramp
 
 
-RESERVED = 3
-"""Units of the first layer's MLP that do not hash: two mark filled cells, one is a constant."""
-STEEP, STEP = 4.0, 3.0
+RESERVED = 2
+"""Units of the first layer's MLP that do not make letter pairs: they mark filled cells."""
 
 
-def hash_contents(mlp: Any) -> None:
-    """A hash of what a visual token shows, in SEEN: about the same length for all contents.
+def pair_letters(mlp: Any, weights: PairWeights) -> None:
+    """Text: the vector of a letter and the one before it, as `LetterPairs` makes it of a page's.
 
-    On which side of random planes the characters lie (Charikar 2002, SimHash), made white over
-    likely contents, so that what is common counts little. A side is told by two units that take
-    turns: a steep step.
+    A unit for each of its own, whose other factor is whether there is a letter; and one for what is
+    added to all.
     """
-    generator = torch.Generator().manual_seed(47)
-    count = (mlp.gate_proj.weight.shape[0] - RESERVED) // 2
-    planes = torch.zeros(count, DIM)
-    for slot in range(PLACES):
-        random = torch.randn(count, IDENTITY, generator=generator)
-        planes[:, slot * CODE : slot * CODE + IDENTITY] = random
-    contents = _likely_contents(4000, generator) @ planes[:, : PLACES * CODE].T
-    halves = [slice(RESERVED + n * count, RESERVED + (n + 1) * count) for n in range(2)]
-    features = torch.zeros(len(contents), count)
-    for sign, units, shift in ((1, halves[0], STEP / 2), (-1, halves[1], -STEP / 2)):
-        mlp.gate_proj.weight[units] = planes * STEEP / IMAGE_SCALE
-        mlp.gate_proj.weight[units, IMAGE] = shift / (FLAG * IMAGE_SCALE)
-        mlp.gate_proj.weight[units, TEXT] = -10.0 / FLAG
-        mlp.up_proj.weight[units] = 0
-        mlp.up_proj.weight[units, IMAGE] = 1 / (FLAG * IMAGE_SCALE)
-        features += sign * nn.functional.silu(contents * STEEP + shift)
-    spread, axes = torch.linalg.eigh(torch.cov(features.T))
-    white = axes @ torch.diag((spread + spread.mean() / 4) ** -0.5) @ axes.T
-    fold = torch.randn(HASH - 1, count, generator=generator) * ((HASH - 1) * count) ** -0.5
-    down = fold @ white * 1.2
-    mlp.down_proj.weight[:, RESERVED - 1 : halves[1].stop] = 0
-    for sign, units in ((1, halves[0]), (-1, halves[1])):
-        mlp.down_proj.weight[SEEN : SEEN + HASH - 1, units] = sign * down
-    # What all have in common is taken away, by a gate far open times the mark of image.
-    mlp.gate_proj.weight[2], mlp.up_proj.weight[2] = 0, 0
-    mlp.gate_proj.weight[2, IMAGE] = 10 / (FLAG * IMAGE_SCALE)
-    mlp.up_proj.weight[2, IMAGE] = 0.1 / (FLAG * IMAGE_SCALE)
-    mlp.down_proj.weight[SEEN : SEEN + HASH - 1, 2] = -down @ features.mean(0)
-
-
-FREQUENT = (
-    "eeeeetttaaaaoooiiinnnsssrrrhhllddccuummppggffyybwvk" + "EATSRCNIMPDOLB" + "0123456789" * 2
-)
-"""Characters about as often as documents have them."""
-
-
-def _likely_contents(count: int, generator: torch.Generator) -> Tensor:
-    """Codes of made-up cells, slot by slot, (count, PLACES * CODE)."""
-    codes = torch.cat([torch.zeros(1, CODE), class_codes()])
-    classes = torch.zeros(count, LINES_PER_CELL, PLACES_PER_LINE, dtype=torch.long)
-    known = torch.tensor([class_of(char) for char in FREQUENT + ".,:-/$"])
-    shape = classes.shape
-    chars = known[torch.randint(len(known), shape, generator=generator)]
-    lengths = torch.randint(1, PLACES_PER_LINE, shape[:2], generator=generator)
-    lengths[:, 1] *= torch.rand(count, generator=generator) < 0.15
-    is_filled = torch.arange(PLACES_PER_LINE) < lengths[..., None]
-    is_blank = torch.rand(shape, generator=generator) < 0.15
-    classes = torch.where(is_filled, torch.where(is_blank, BLANK, chars), 0)
-    return codes[classes].flatten(1)
+    count = len(weights.bias)
+    units = slice(RESERVED, RESERVED + count + 1)
+    for part in (mlp.gate_proj, mlp.up_proj):
+        part.weight[units] = 0
+    mlp.down_proj.weight[:, units] = 0
+    letters = torch.cat([directions(LETTER, CODE), directions(BEFORE, CODE)]) / TEXT_SCALE
+    mlp.gate_proj.weight[RESERVED : RESERVED + count] = weights.units @ letters
+    mlp.gate_proj.weight[RESERVED : RESERVED + count, TEXT] = weights.bias / (FLAG * TEXT_SCALE)
+    mlp.gate_proj.weight[RESERVED + count, TEXT] = 10 / (FLAG * TEXT_SCALE)
+    mlp.gate_proj.weight[units, IMAGE] = -10.0 / FLAG
+    mlp.up_proj.weight[units, LETTER + IDENTITY] = 2 / TEXT_SCALE
+    fold = torch.cat([weights.fold, weights.fold_bias[:, None] / 10], 1)
+    mlp.down_proj.weight[OWN_PAIR : OWN_PAIR + PAIR, units] = fold
 
 
 def gather_beginnings(mlp: Any) -> None:

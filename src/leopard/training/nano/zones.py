@@ -10,15 +10,15 @@ from torch import Tensor
 
 from leopard.training.nano.characters import LAST_PER_LINE, LINES_PER_CELL, PLACES, SLOTS
 
-DIM = 512
+DIM = 576
 SIDE = 13
 """Visual tokens along the side of a crop."""
 IDENTITY = 15
 """Numbers of a code that tell characters apart."""
 CODE = IDENTITY + 1
 """Numbers of a character's code; the last says that something stands here."""
-HASH = 40
-"""Numbers that stand for what a visual token shows; in text, the last one counts places."""
+PAIR = 56
+"""Numbers of a bag of letter pairs: what a line of a visual token shows, or what a text says."""
 AXIS = 8
 """Numbers that tell the row of a crop, or the column."""
 TILE_BITS = 8
@@ -28,50 +28,67 @@ PLACE_LENGTH = 0.3
 """Size of each of these numbers at most."""
 
 # Visual tokens: slots one after the other (the last ones repeat the end of each line), then the
-# end of the cell to the left, what stands around, place in the crop and in the sequence.
+# end of the cell to the left, bags of letter pairs, place in the crop and in the sequence.
 LAST_OF_LEFT = SLOTS * CODE
-SEEN = PLACES * CODE
-"""From the first layer on, over the repeated ends of lines: a hash of what the token shows."""
-BEGINS = SEEN + HASH
-"""From the second layer on: the codes of the characters that begin something in the token, added up
-over its upper line, then over its lower one."""
+BEGINS = PLACES * CODE
+"""From the second layer on, over the repeated ends of lines: the codes of the characters that begin
+something in the token, added up over its upper line, then over its lower one."""
 GAPS = BEGINS + LINES_PER_CELL * CODE
 """From the second layer on, for each line: whether it begins after a gap."""
-FOUND = LAST_OF_LEFT + LINES_PER_CELL * LAST_PER_LINE * CODE
-PLACE = FOUND + HASH
+ABOVE = GAPS + LINES_PER_CELL
+"""From the third layer on: the letter pairs of the tokens above."""
+PAIRS = LAST_OF_LEFT + LINES_PER_CELL * LAST_PER_LINE * CODE
+"""For each line the letter pairs of the token; from the third layer on also of those left of it."""
+PLACE = PAIRS + LINES_PER_CELL * PAIR
 """Where a visual token stands: row and column of its crop, and its crop. In text, where what a
 letter found stands."""
 ROWS = PLACE + PLACE_SIZE
-TEXT, IMAGE, START, COLUMN_FLAG, ANSWER, FILLED, SPECIAL = range(ROWS + SIDE, ROWS + SIDE + 7)
+TEXT, IMAGE, START, COLUMN_FLAG, ANSWER, FILLED, SPECIAL, BEGUN = range(
+    ROWS + SIDE, ROWS + SIDE + 8
+)
 """Marks: text, image, first token, first column of a crop, token before an answer, cell that shows
-something, token of text that is no character."""
+something (in text: letter found in one place), token of text that is no character, line of a cell
+in which something begins (one number for each line, from the fourth layer on)."""
 
 # Text, over the slots of visual tokens: a letter and the two before it, what is to be said, the
-# first character of what is meant, where that stands, what the letters of the label found, where,
-# and where those of the label above (each letter's own is in FOUND and PLACE).
+# first character of what is meant, where that stands, the letter pairs of what is asked, the pair
+# of the letter itself, and in how many places it was found (where: in PLACE).
 LETTER = 0
 BEFORE = CODE
 BEFORE_2 = 2 * CODE
 SAID = 3 * CODE
 FIRST = 4 * CODE
 MEANT = 5 * CODE
-VOTES = MEANT + PLACE_SIZE
-VOTED_PLACE = VOTES + HASH
-VOTED_ABOVE = VOTED_PLACE + PLACE_SIZE
-OWN = VOTED_ABOVE + PLACE_SIZE
+ASKED = MEANT + PLACE_SIZE
+OWN_PAIR = ASKED + PAIR
+COUNT = OWN_PAIR + PAIR
+OWN = COUNT + 1
 """Where tokens that are no letters have something of their own."""
+OWN_SIZE = 64
 
-TEXT_SCALE, IMAGE_SCALE = 3.7, 3.3
+TEXT_SCALE, IMAGE_SCALE = 2.35, 2.33
 """What the norm before a layer makes of a 1 in letters, and about in visual tokens."""
-FLAG = 6.0
+FLAG = 10.0
 """Size of the marks of text and of image: large, so that all tokens have about one norm."""
 START_FLAG = 8.0
 START_SCALE = DIM**0.5 / START_FLAG
 ANSWER_FLAG = 2.0
 
-assert SPECIAL < DIM
-assert OWN + 128 <= LAST_OF_LEFT
-assert GAPS + LINES_PER_CELL <= LAST_OF_LEFT
+assert BEGUN + LINES_PER_CELL <= DIM
+assert OWN + OWN_SIZE <= LAST_OF_LEFT
+assert ABOVE + PAIR <= LAST_OF_LEFT
+
+
+STARTS = tuple(
+    sorted(
+        {LETTER, BEFORE, BEFORE_2, SAID, FIRST, MEANT, MEANT + AXIS, MEANT + 2 * AXIS, ASKED}
+        | {OWN_PAIR, COUNT, OWN, OWN + OWN_SIZE, BEGINS, BEGINS + IDENTITY, BEGINS + CODE}
+        | {BEGINS + CODE + IDENTITY, GAPS, GAPS + 1, ABOVE, ABOVE + PAIR, LAST_OF_LEFT}
+        | {PAIRS, PAIRS + PAIR, PLACE, PLACE + AXIS, PLACE + 2 * AXIS, ROWS}
+        | set(range(TEXT, BEGUN + LINES_PER_CELL + 1))
+    )
+)
+"""First numbers of all zones, of text and of visual tokens."""
 
 
 def directions(start: int, count: int) -> Tensor:
@@ -87,6 +104,11 @@ def slot_frame(slot: int) -> Tensor:
 def begins(line: int) -> Tensor:
     """Unit vectors that hold the beginnings of a line of a token, (CODE, DIM)."""
     return directions(BEGINS + line * CODE, CODE)
+
+
+def pairs(line: int) -> Tensor:
+    """Unit vectors that hold the letter pairs of a line of a token, (PAIR, DIM)."""
+    return directions(PAIRS + line * PAIR, PAIR)
 
 
 def turn(steps: float, *, waves: int = AXIS // 2) -> Tensor:
