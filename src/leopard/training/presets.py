@@ -61,6 +61,8 @@ LORA: dict[str, Any] = {
     "out": "runs/lora",
     "steps": 100,
     "model": {"start": "leopard-nano", "lora": {"rank": 16, "alpha": 32.0}},
+    # It is right from the start: the least step in it moves all visual tokens together.
+    "parts": {"vision_encoder": {"train": False}, "connector": {"train": False}},
     "optimizer": {"lr": 5e-4, "warmup": 0.05},
     "data": {"max_length": 8192, "overlong": "drop_turns"},
     "batch": {"samples": 4, "tokens_per_pass": 8192, "crops_per_pass": 50},
