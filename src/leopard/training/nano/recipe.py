@@ -47,12 +47,12 @@ READER = ReaderStage(
 LOCATING = LocatingStage(
     plan=PagePlan(grids=SMALL_GRIDS, text_px=TEXT, documents=0.7, tiles=(4, 6, 9)),
     lessons=SequenceSettings(pool=48, first=48, fresh=12, empty_shares=(0.1, 0.2)),
-    course=CourseSettings(steps=180, learning_rate=0.03, warmup_steps=10, log_every=10),
+    course=CourseSettings(steps=120, learning_rate=0.01, warmup_steps=10, log_every=10),
 )
 ASKING = AskingStage(
     plan=PagePlan(grids=GRIDS, text_px=TEXT, documents=0.7),
     lessons=AskingSettings(batch=10, pool=400, first=40, fresh=5, empty_shares=(0.1, 0.2)),
-    course=CourseSettings(steps=800, learning_rate=0.3e-3, warmup_steps=10, log_every=10),
+    course=CourseSettings(steps=400, learning_rate=0.3e-3, warmup_steps=10, log_every=10),
 )
 Stage = TypeVar("Stage", ReaderStage, LocatingStage, AskingStage)
 STAGES = ("reader", "locating", "asking", "model")
