@@ -12,8 +12,8 @@ from leopard.training.nano.whereabouts import (
     answer_goals,
     copied_goals,
     find_answer,
+    is_led_to,
     labelled_values,
-    question_goals,
     question_labels,
 )
 from tests.training.nano.test_characters import line
@@ -82,18 +82,17 @@ def test_questions_lead_to_their_labels_and_these_to_the_value() -> None:
     printed = lines("Sent: 7 May", "Paid: 9 June")
     value = find_answer(printed, "9 June", ["paid"])
     assert value is not None
-    about = question_goals("When paid?", [(5, 9)], printed, value)
-    assert (about.beside, about.above) == ((6, 7, 8), ())
+    assert is_led_to("When paid?", [(5, 9)], printed, value)
+    assert not is_led_to("When signed?", [(5, 11)], printed, value)
 
 
-def test_labels_above_a_value_are_told_from_those_of_its_row() -> None:
+def test_labels_above_a_value_lead_to_it_too() -> None:
     printed = lines("City    Price", "Oslo    12.50")
     value = find_answer(printed, "12.50", ["oslo"])
-    question = "Price of Oslo?"
     assert value is not None
-    about = question_goals(question, [(0, 5), (9, 13)], printed, value)
-    assert "".join(question[n] for n in about.above) == "rice"
-    assert "".join(question[n] for n in about.beside) == "slo"
+    assert is_led_to("Which price?", [(6, 11)], printed, value)
+    assert is_led_to("What of Oslo?", [(8, 12)], printed, value)
+    assert not is_led_to("What weight?", [(5, 11)], printed, value)
 
 
 def test_answers_begin_by_the_label_and_go_on_by_their_letters() -> None:

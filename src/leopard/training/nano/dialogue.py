@@ -25,12 +25,11 @@ from leopard.training.nano.whereabouts import (
     SMALL_WORDS,
     Goal,
     Printed,
-    QuestionGoals,
     answer_goals,
     copied_goals,
     find_answer,
+    is_led_to,
     labelled_values,
-    question_goals,
     question_labels,
 )
 
@@ -85,14 +84,13 @@ class Turn:
     goals: tuple[Goal, ...]
     """Where each character of the answer is printed, on `image`."""
     image: int
-    about: QuestionGoals | None = None
-    """What the question's characters lead to."""
+    has_label: bool = False
+    """Whether a label in the question stands beside or above the answer, in a known place."""
 
     @property
     def is_led_to(self) -> bool:
-        """Whether labels in the question lead to the answer, all printed in known places."""
-        is_placed = any(parts for _, _, parts in self.goals)
-        return is_placed and self.about is not None and bool(self.about.beside or self.about.above)
+        """Whether a label in the question leads to the answer, both printed in known places."""
+        return self.has_label and any(parts for _, _, parts in self.goals)
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,9 +174,9 @@ class Teacher:
                 question = self.rng.choice(READ_ON).format(start=quote)
                 at = question.index(quote)
                 value = Printed(page.lines.index(line), begin, end)
-                about = question_goals(question, [(at, at + len(quote))], page.lines, value)
+                has_label = is_led_to(question, [(at, at + len(quote))], page.lines, value)
                 answer = tuple(answer_goals(line.pointers[begin:end]))
-                return Turn(question, line.text[begin:end], answer, number, about)
+                return Turn(question, line.text[begin:end], answer, number, has_label)
         return None
 
     def labelled(self, pages: Sequence[StudiedPage], *, most: int) -> list[Turn]:
@@ -196,11 +194,12 @@ class Teacher:
                 asked = label if self.rng.random() < 0.5 else label.lower()
                 template = self.rng.choice(ASK)
                 question, start = template.format(label=asked), template.index("{label}")
-                about = question_goals(question, [(start, start + len(label))], page.lines, value)
+                span = (start, start + len(label))
+                has_label = is_led_to(question, [span], page.lines, value)
                 line = page.lines[value.line]
                 goals = tuple(answer_goals(line.pointers[value.start : value.end]))
                 text = line.text[value.start : value.end]
-                turns.append(Turn(question, text, goals, number, about))
+                turns.append(Turn(question, text, goals, number, has_label))
         kept = [turn for turn in turns if turn.is_led_to]
         self.rng.shuffle(kept)
         return kept[:most]
@@ -355,6 +354,6 @@ def _printed_turn(
     value = find_answer(lines, answer, labels)
     if value is None:
         return Turn(question, answer, (NOWHERE,) * len(answer), image)
-    about = question_goals(question, spans, lines, value)
+    has_label = is_led_to(question, spans, lines, value)
     pointers = lines[value.line].pointers[value.start : value.end]
-    return Turn(question, answer, tuple(answer_goals(pointers)), image, about)
+    return Turn(question, answer, tuple(answer_goals(pointers)), image, has_label)

@@ -9,7 +9,6 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from leopard.training.nano.zones import (
@@ -28,7 +27,6 @@ from leopard.training.nano.zones import (
     TILE_BITS,
     directions,
     place_of_line,
-    turn,
 )
 
 ROPE_THETA = 10_000.0
@@ -52,7 +50,7 @@ TEXT_MARK = {TEXT: FLAG * TEXT_SCALE}
 IMAGE_MARK = {IMAGE: FLAG * IMAGE_SCALE}
 
 
-ROW, COLUMN, TILE = ((0, AXIS), (AXIS, AXIS), (2 * AXIS, TILE_BITS))
+ROW, TILE = ((0, AXIS), (2 * AXIS, TILE_BITS))
 """Parts of a place: first number and how many."""
 
 
@@ -75,15 +73,11 @@ class Likeness:
     """A zone of the query that says where, which the places of tokens should be like."""
 
     part: tuple[int, int]
-    """ROW, COLUMN or TILE."""
+    """ROW or TILE."""
     query: int
     """Where the query has it, such as MEANT."""
     logit: float
     """Where both are the same."""
-    shift: float = 0.0
-    """Rows or columns that the token looked for is further on."""
-    waves: int = AXIS // 2
-    """Waves that count: with few of them neighbours will do as well."""
     line: int = 0
     """Line of the token that is looked for; the lower one stands half a row further down."""
 
@@ -168,13 +162,11 @@ class Heads:
             likeness: What must be like what.
         """
         first, size = likeness.part
-        moved, used = torch.eye(size), float(size)
-        if likeness.part != TILE:
-            moved = turn(likeness.shift, waves=likeness.waves)
-            used = float(likeness.waves)  # of the two numbers of a wave, half counts on average
+        # Of the two numbers of a wave, half counts on average.
+        used = size if likeness.part == TILE else size // 2
         gain = math.sqrt(likeness.logit * math.sqrt(HEAD) / used) / PLACE_LENGTH
         numbers = slice(at, at + size)
-        query = moved @ directions(likeness.query + first, size)
+        query = directions(likeness.query + first, size)
         self.query[head, numbers] = query * gain / TEXT_SCALE
         key = place_of_line(likeness.line)[first : first + size]
         self.key[head, numbers] = key * gain / IMAGE_SCALE

@@ -49,8 +49,6 @@ KNOWN_AFTER = 3
 """Characters of a passage that must be seen before its next one can be found by them."""
 LEAST_BEFORE = 1
 """The same for characters that only help to find a label."""
-LABEL_END = 4
-"""Characters at the end of a label that lead to its value."""
 LONGEST_LABEL, LONGEST_VALUE = 32, 40
 """In characters, of labels and values that are asked for as they stand."""
 MOST_ASIDE = 2
@@ -170,23 +168,13 @@ def _trimmed(text: str, start: int, end: int) -> tuple[int, int]:
     return start, end
 
 
-@dataclass(frozen=True, slots=True)
-class QuestionGoals:
-    """What a question's characters lead to."""
-
-    beside: tuple[int, ...] = ()
-    """Characters of the question that find the label left of the value, or its row."""
-    above: tuple[int, ...] = ()
-    """Characters that find the label above it."""
-
-
-def question_goals(
+def is_led_to(
     question: str,
     spans: Sequence[tuple[int, int]],
     lines: Sequence[PrintedLine],
     value: Printed,
-) -> QuestionGoals:
-    """Which characters of a question lead to the answer: the ends of labels beside or above it.
+) -> bool:
+    """Whether a label in a question stands beside or above the answer, in a known place.
 
     Args:
         question: The question.
@@ -194,19 +182,15 @@ def question_goals(
         lines: Lines of the page.
         value: Place of the answer.
     """
-    found: tuple[list[int], list[int]] = ([], [])
     for start, end in spans:
         place = _label_place(lines, question[start:end].lower(), value)
         if place is None:
             continue
-        pointers = lines[place.line].pointers[place.start : place.end]
-        known = [n for n, (token, _) in enumerate(pointers) if n >= LEAST_BEFORE and token >= 0]
-        ends = [start + index for index in known[-LABEL_END:]]
-        if _is_beside(lines, place, value):
-            found[0].extend(ends)
-        elif _is_above(lines, place, value):
-            found[1].extend(ends)
-    return QuestionGoals(*(tuple(characters) for characters in found))
+        pointers = lines[place.line].pointers[place.start + LEAST_BEFORE : place.end]
+        is_known = any(token >= 0 for token, _ in pointers)
+        if is_known and (_is_beside(lines, place, value) or _is_above(lines, place, value)):
+            return True
+    return False
 
 
 def _is_above(lines: Sequence[PrintedLine], label: Printed, value: Printed) -> bool:

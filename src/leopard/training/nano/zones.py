@@ -111,17 +111,14 @@ def pairs(line: int) -> Tensor:
     return directions(PAIRS + line * PAIR, PAIR)
 
 
-def turn(steps: float, *, waves: int = AXIS // 2) -> Tensor:
+def turn(steps: float) -> Tensor:
     """Map of a row's or column's code to that of one so many further, (AXIS, AXIS).
 
     Args:
         steps: Rows or columns; a lower line stands half a row below its token.
-        waves: The longest waves that are kept; with few of them neighbours are alike.
     """
-    numbers = torch.arange(1, AXIS // 2 + 1)
-    angles = steps * numbers * (2 * torch.pi / SIDE)
-    is_kept = numbers <= waves
-    cos, sin = (torch.diag(wave * is_kept) for wave in (angles.cos(), angles.sin()))
+    angles = steps * torch.arange(1, AXIS // 2 + 1) * (2 * torch.pi / SIDE)
+    cos, sin = torch.diag(angles.cos()), torch.diag(angles.sin())
     return torch.cat([torch.cat([cos, -sin], 1), torch.cat([sin, cos], 1)])
 
 
