@@ -4,7 +4,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV   ?= .venv
 FILES  ?= examples/broadcast-invoice.pdf
-Q      ?= What does it say for Agency Code?
+Q      ?= What is the Agency Code?
 NANO   ?= runs/nano
 
 BIN  := $(VENV)/bin
@@ -40,9 +40,7 @@ bench: $(VENV)/.dev ## Run the benchmarks (prints ratios; takes minutes; run alo
 	for file in benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
 
 nano: $(VENV)/.dev ## Train the small model from nothing (hours), or go on where it stopped
-	$(BIN)/leopard nano $(NANO) --stage reader & reader=$$!; \
-	$(BIN)/leopard nano $(NANO) --stage locating && wait $$reader
-	$(BIN)/leopard nano $(NANO) --stage asking --stage model
+	$(BIN)/leopard nano $(NANO) --threads 2
 
 clean: ## Remove the environment and caches
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,3 +1,6 @@
+import json
+import shutil
+
 import pytest
 import torch
 from torch import nn
@@ -5,6 +8,7 @@ from torch import nn
 from leopard.errors import ConfigError
 from leopard.inference import quantized
 from leopard.inference.loading import LoadSettings, load_generator
+from leopard.inference.memory import weight_bytes_of
 from leopard.inference.quantized import Int8Linear, quantize
 from leopard.inference.vision_cache import WeightsFingerprint
 from tests.inference.test_engine import REQUESTS, fresh
@@ -80,6 +84,35 @@ def test_whole_model_takes_8_bits_and_the_connector_none(by_torch):
         assert {type(one) for one in part.modules() if hasattr(one, "in_features")} == {Int8Linear}
     assert isinstance(by_torch.model.lm_head, Int8Linear)
     assert isinstance(model.connector.linear_1, nn.Linear)
+
+
+@pytest.fixture
+def unrounded(tiny_model_folder, tmp_path):
+    """The same model, whose configuration leaves layer 0 as it is."""
+    folder = shutil.copytree(tiny_model_folder, tmp_path / "unrounded")
+    path = folder / "config.json"
+    config = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps(config | {"unrounded_layers": [0]}), encoding="utf-8")
+    return str(folder)
+
+
+def test_layers_that_the_configuration_names_stay_in_full_precision(unrounded):
+    found = load_generator(unrounded, settings=LoadSettings(engine="torch", weights="int8"))
+    first, *others = found.model.model.language_model.layers
+    assert not any(isinstance(part, Int8Linear) for part in first.modules())
+    for layer in others:
+        assert isinstance(layer.mlp.up_proj, Int8Linear)
+
+
+def test_the_other_engine_leaves_them_as_they_are_too(unrounded, tiny_model_folder):
+    settings = LoadSettings(engine="onnx", weights="int8")
+    sizes = [
+        weight_bytes_of(load_generator(folder, settings=settings).model)
+        for folder in (unrounded, tiny_model_folder)
+    ]
+    layer = load_generator(tiny_model_folder).model.model.language_model.layers[0]
+    weights = sum(p.numel() for p in layer.parameters() if p.dim() == 2)
+    assert sizes[0] - sizes[1] > 2 * weights
 
 
 def test_quantised_answers_are_the_same_cached_or_not_alone_or_batched(by_torch):

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from leopard.model.reader import LeopardReaderConfig
-from leopard.model.spelling import LetterPairs, Spelling
+from leopard.model.spelling import LetterPairs, Ordinals, Spelling
 
 
 @pytest.fixture
@@ -117,3 +117,53 @@ def test_after_an_empty_cell_a_new_passage_begins_and_still_knows_the_one_before
     assert torch.cosine_similarity(found[2], found[1], dim=0) > 0.99
     codes[0] = letters(1)[0]  # ... and the new one does not depend on it
     torch.testing.assert_close(passages(codes)[3], found[3])
+
+
+WAVES = (1.0, 0.3)
+
+
+def told(codes: torch.Tensor) -> dict[str, torch.Tensor]:
+    """Ordinals of a row of cells with one line, by what they say, in waves or as marks."""
+    before = torch.zeros(len(codes), 1, 4)
+    before[1:] = codes[:-1, -1:]
+    ordinals = Ordinals(WAVES, 4)
+    with torch.no_grad():
+        ordinals.colon.copy_(torch.tensor([2.0, 0.0, 0.0, 0.5]))
+        found = ordinals(torch.cat([before, codes], 1)[None, None, :, None])[0, 0]
+    first, begun, end, is_open, run, begins = found.split((4, 4, 4, 1, 1, 1), -1)
+    return {
+        "first": first,
+        "begun": begun,
+        "end": end,
+        "open": is_open[:, 0],
+        "run": run[:, 0],
+        "begins": begins[:, 0],
+    }
+
+
+def waves(*ordinals: int) -> torch.Tensor:
+    angles = torch.tensor(ordinals)[:, None] * torch.tensor(WAVES)
+    return torch.stack([angles.cos(), angles.sin()], -1).flatten(1)
+
+
+def test_places_are_counted_along_a_row_and_gaps_count_too() -> None:
+    found = told(letters(3, 2, 0, 1))
+    torch.testing.assert_close(found["first"], waves(0, 3, 5, 8))
+    torch.testing.assert_close(found["end"][3:], waves(9))
+    assert not found["end"][:3].any()
+    assert found["run"].tolist() == [1, 1, 0, 0]
+    assert found["open"].tolist() == [1, 1, 0, 0]
+
+
+def test_the_last_beginning_of_a_cell_is_told_and_those_set_apart_count_more() -> None:
+    codes = letters(3, 0, 3, 3)
+    codes[2, 1] = torch.tensor([0.3, 0.3, 0.3, 0.0])  # a blank between two characters
+    found = told(codes)
+    torch.testing.assert_close(found["begun"][2:3], waves(8))
+    assert not found["begun"][1].any()
+    assert found["begins"].tolist() == [1.5, 0, 1.5, 0]  # the last cell goes on without a blank
+    codes = letters(3, 3)
+    codes[1, 1] = torch.tensor([0.3, 0.3, 0.3, 0.0])
+    assert told(codes)["begins"].tolist() == [1.5, 1.0]
+    codes[1, 0] = torch.tensor([2.0, 0.0, 0.0, 0.5])
+    assert told(codes)["begins"].tolist() == [1.5, 1.5]  # after a colon

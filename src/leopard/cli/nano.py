@@ -26,7 +26,7 @@ def nano(
     ] = 1.0,
     start: Annotated[
         Path | None,
-        typer.Option(help="Folder of weights, all or a part, that reader and locating begin with."),
+        typer.Option(help="Folder of weights, all or a part, to begin with instead of nothing."),
     ] = None,
     threads: Annotated[
         int, typer.Option(help="Cores for learning; pages are made by one more process.", min=1)
@@ -34,9 +34,8 @@ def nano(
 ) -> None:
     """Train the small model from nothing, for hours on a CPU, or go on where it stopped.
 
-    Stages: reader, locating, asking, model. The first two do not need one another, so they may run
-    side by side in processes of their own. Every stage writes a checkpoint every few minutes and
-    goes on from it; the result is the folder `model`.
+    Stages: reader, asking, model. Every stage writes a checkpoint every few minutes and goes on
+    from it; the result is the folder `model`.
     """
     try:
         from leopard.training.nano.recipe import STAGES, run_stage

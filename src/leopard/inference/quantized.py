@@ -1,7 +1,8 @@
 """Weights in 8 bits for answering on a CPU, computed by the quantised kernels inside torch.
 
 Each row of a weight has a scale of its own, and so has each row of the inputs, so that what one
-request computes does not depend on its neighbours. The connector stays in single precision.
+request computes does not depend on its neighbours. The connector stays in single precision, and so
+do layers that the configuration names.
 `leopard.inference.onnx` computes language models in few bits. What a form costs in quality is
 measured by `benchmarks/bench_decoding.py`. Knows nothing of models.
 """
@@ -87,12 +88,20 @@ def quantize(model: nn.Module) -> int:
         torch.backends.quantized.engine = engine
 
 
+def unrounded_layers(model: nn.Module) -> tuple[int, ...]:
+    """Layers of the language model that stay in full precision."""
+    config = getattr(model, "config", None)
+    return tuple(getattr(config, "unrounded_layers", None) or ())
+
+
 def _linears(model: nn.Module) -> Iterator[tuple[nn.Module, str, str]]:
     """Owner, attribute and whole name of each layer to be replaced."""
+    kept = (KEPT, *(f"language_model.layers.{index}." for index in unrounded_layers(model)))
     for whole_name, module in model.named_modules():
         for name, child in module.named_children():
             path = f"{whole_name}.{name}"
-            if isinstance(child, nn.Linear) and KEPT not in path:
+            is_kept = any(part in path for part in kept)
+            if isinstance(child, nn.Linear) and not is_kept:
                 yield module, name, path
 
 

@@ -63,6 +63,8 @@ class LeopardConfig(PreTrainedConfig):
         projector_hidden_act: Activation between the two linear layers of the projector.
         projector_bias: Whether the projector's linear layers have a bias.
         vision_chunk_size: Most crops that go through the vision encoder at once.
+        unrounded_layers: Layers of the language model that stay in full precision where weights
+            are rounded to few bits.
 
     Raises:
         CheckpointError: If two names of the image token hold different ids, or the id has no row
@@ -83,6 +85,7 @@ class LeopardConfig(PreTrainedConfig):
     projector_hidden_act: str = "gelu"
     projector_bias: bool = True
     vision_chunk_size: int = 16
+    unrounded_layers: list[int] | None = None
     initializer_range: float = 0.02
     tie_word_embeddings: bool = False
 

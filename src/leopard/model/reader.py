@@ -9,6 +9,7 @@ SigLIP stands: same input, `last_hidden_state` out. Knows nothing of prompts or 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -38,6 +39,8 @@ class LeopardReaderConfig(PreTrainedConfig):
         chain_size: Length of what spelling remembers along a line.
         pair_size: Length of what says which letter pairs stand before a line; 0 to pass none on.
         pair_units: Hidden units that a letter pair is turned into a vector by.
+        ordinal_waves: Radians from one place of a line to the next, by which ordinals are told;
+            none to pass no ordinals on.
         conv_channels: Channels of the convolutional map.
         num_conv_blocks: Residual 3x3 blocks on the map.
         num_hidden_layers: Attention layers over the cells of one crop.
@@ -61,6 +64,7 @@ class LeopardReaderConfig(PreTrainedConfig):
         chain_size: int = 0,
         pair_size: int = 0,
         pair_units: int = 0,
+        ordinal_waves: Sequence[float] = (),
         conv_channels: int = 64,
         num_conv_blocks: int = 4,
         num_hidden_layers: int = 2,
@@ -74,9 +78,12 @@ class LeopardReaderConfig(PreTrainedConfig):
         self.last_per_line, self.num_classes = last_per_line, num_classes
         self.code_size, self.chain_size = code_size, chain_size
         self.pair_size, self.pair_units = pair_size, pair_units
+        self.ordinal_waves = list(ordinal_waves)
         side = image_size // patch_size
         num_slots = lines_per_cell * (places_per_line + last_per_line)
-        spelled = num_slots * code_size + lines_per_cell * pair_size + 2 * side
+        told = 6 * len(self.ordinal_waves) + 3 * bool(self.ordinal_waves)
+        around = lines_per_cell * (pair_size + told)
+        spelled = num_slots * code_size + around + 2 * side
         self.hidden_size = spelled if num_slots else self.cell_size
         self.conv_channels = conv_channels
         self.num_conv_blocks = num_conv_blocks

@@ -14,13 +14,19 @@ import torch
 from torch import Tensor, nn
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from leopard.model.reader import LeopardReaderConfig
 
 
 SHORT = 0.2
 """Bags of letter pairs that are longer count alike, however many letters they hold."""
-FADING = 0.8
+FADING = 0.9
 """What an empty cell leaves of the bag before it."""
+FRESH = 0.5
+"""How much more a beginning counts that is set apart."""
+EMPTY = 3
+"""Places that an empty cell counts as: text on both sides of a gap does not go on as one."""
 
 
 class Spelling(nn.Module):
@@ -28,8 +34,9 @@ class Spelling(nn.Module):
 
     The slots of a cell are the places of its lines, from left to right, line after line; then the
     last characters of each line once more, last one first. A feature vector holds the code of each
-    slot, in order, then what stands before each line in letter pairs (see `LetterPairs`), if that
-    is passed on, then which row and which column of the crop the cell is in, one number each.
+    slot, in order, then what stands before each line in letter pairs (see `LetterPairs`) and where
+    in its row it stands (see `Ordinals`), if that is passed on, then which row and which column of
+    the crop the cell is in, one number each.
     """
 
     def __init__(self, config: LeopardReaderConfig) -> None:
@@ -48,6 +55,8 @@ class Spelling(nn.Module):
         self.say = nn.Linear(size, self.num_classes)
         self.codes = nn.Parameter(torch.zeros(self.num_classes - 1, config.code_size))
         self.pairs = LetterPairs(config) if config.pair_size else None
+        waves = config.ordinal_waves
+        self.ordinals = Ordinals(waves, config.code_size) if waves else None
 
     def weigh(self, cells: Tensor, known: Tensor | None = None) -> Tensor:
         """Weigh the characters of each place, each line from left to right.
@@ -123,11 +132,12 @@ class Spelling(nn.Module):
         crops = len(codes)
         rows = torch.eye(self.side, dtype=codes.dtype, device=codes.device)
         places = torch.cat([rows.repeat_interleave(self.side, 0), rows.repeat(self.side, 1)], 1)
-        parts = [codes.flatten(2), places.expand(crops, -1, -1)]
-        if self.pairs is not None:
-            rows_of_codes = self._lines(codes).unflatten(1, (self.side, self.side))
-            parts.insert(1, self.pairs(rows_of_codes).flatten(1, 2).flatten(2))
-        return torch.cat(parts, -1)
+        around = []
+        if self.pairs is not None or self.ordinals is not None:
+            lines = self._lines(codes).unflatten(1, (self.side, self.side))
+            told = [part(lines) for part in (self.pairs, self.ordinals) if part is not None]
+            around = [part.flatten(3).flatten(1, 2) for part in told]
+        return torch.cat([codes.flatten(2), *around, places.expand(crops, -1, -1)], -1)
 
     def _lines(self, codes: Tensor) -> Tensor:
         """Codes along each line of each cell, (crops, cells, lines, 1 + places, code).
@@ -149,8 +159,9 @@ class LetterPairs(nn.Module):
     A pair is a character and the one before it. Each is turned into a vector by the same small
     network, and those of a passage are added up (a bag of character n-grams, as in fastText:
     Bojanowski et al. 2017, arXiv 1607.04606). A passage goes on from cell to cell of a row; after
-    an empty cell a new one begins. What is passed on is about 1 long, however long the passage. The
-    last number of a character's code, twice, is how much of a character there is.
+    an empty cell a new one begins. What is passed on is about 1 long, however long the passage; in
+    the last column it holds that cell too, for the crop that comes next. The last number of a
+    character's code, twice, is how much of a character there is.
     """
 
     def __init__(self, config: LeopardReaderConfig) -> None:
@@ -186,9 +197,79 @@ class LetterPairs(nn.Module):
         was_filled = torch.zeros_like(is_filled[:, :, 0])
         found = []
         for bag, filled in zip(bags.unbind(2), is_filled.unbind(2), strict=True):
-            length = passage.square().sum(-1, keepdim=True)
-            found.append(passage * (SHORT**2 + length).rsqrt())
+            found.append(passage)
             going_on = torch.where(was_filled, passage, 0) + bag
             passage = torch.where(filled, going_on, passage * FADING)
             was_filled = filled
-        return torch.stack(found, 2)
+        passages = torch.stack([*found[:-1], passage], 2)
+        return passages * (SHORT**2 + passages.square().sum(-1, keepdim=True)).rsqrt()
+
+
+class Ordinals(nn.Module):
+    """Where in its row of text each line of a cell stands, so that text is read out in order.
+
+    Places are counted along the lines of a row of cells, from the left edge of the crop. An ordinal
+    is told by waves, cosine and sine of each, as positions are (Vaswani et al. 2017,
+    arXiv 1706.03762), so that one further on is a rotation. Passed on are, each for all lines: that
+    of a line's first place; that of the last place where something begins, which is a character
+    after nothing or after a blank; in the last column that of the place after the end; and, one
+    number a line, whether no text ends left of it in the crop, whether it goes on from the crop's
+    left edge to here without a gap, and whether anything begins in it (more than 1 where that is
+    set apart, or comes after a colon).
+
+    Args:
+        waves: Radians from one place to the next.
+        code_size: Length of a character's code.
+    """
+
+    def __init__(self, waves: Sequence[float], code_size: int) -> None:
+        super().__init__()
+        self.waves = list(waves)
+        self.colon = nn.Parameter(torch.zeros(code_size))
+        """Code of the character that ends a label."""
+
+    def forward(self, codes: Tensor) -> Tensor:
+        """Codes along the lines of rows of cells to where these stand, as waves.
+
+        Args:
+            codes: (crops, rows, columns, lines, 1 + places, code); the first is that of the
+                character at the end of the cell to the left.
+
+        Returns:
+            (crops, rows, columns, lines * (3 * 2 * waves + 3)).
+        """
+        is_there = 2 * codes[..., -1] > 0.5
+        begins = is_there[..., 1:] & ~is_there[..., :-1]
+        filled = (codes[..., 1:, :].square().sum(-1) > 0.05).sum(-1)
+        count = torch.where(filled > 0, filled, EMPTY)  # (crops, rows, columns, lines)
+        first = count.cumsum(2) - count
+        places = torch.arange(begins.shape[-1], device=codes.device)
+        is_begun = begins.any(-1)
+        begun = self._told(first + (begins * places).amax(-1)) * is_begun[..., None]
+        is_last = torch.arange(count.shape[2], device=codes.device)[:, None] == count.shape[2] - 1
+        end = self._told(first + count) * is_last[..., None]
+        is_fresh = (begins & self._set_apart(codes)).any(-1)
+        run = (filled > 0).long().cumprod(2)
+        marks = [self._is_open(filled > 0), run, is_begun + FRESH * is_fresh]
+        parts = [part.flatten(-2) for part in (self._told(first), begun, end)]
+        return torch.cat([*parts, *marks], -1).to(codes.dtype)
+
+    def _set_apart(self, codes: Tensor) -> Tensor:
+        """Whether nothing, or a colon, is before each place and its blank, (..., lines, places)."""
+        size = codes.square().sum(-1)
+        is_colon = codes @ self.colon > 0.8 * self.colon.square().sum()
+        ends = (size < 0.05) | is_colon
+        two_before = nn.functional.pad(ends[..., :-2], (1, 0))
+        return ends[..., :-1] | two_before
+
+    @staticmethod
+    def _is_open(filled: Tensor) -> Tensor:
+        """Whether no text ends left of each cell, (crops, rows, columns, lines)."""
+        right_edge = nn.functional.pad(filled[:, :, :-1] & ~filled[:, :, 1:], (0, 0, 1, 0))
+        return right_edge.long().cumsum(2) == 0
+
+    def _told(self, ordinals: Tensor) -> Tensor:
+        """Waves of ordinals, (..., 2 * waves)."""
+        waves = torch.tensor(self.waves, dtype=torch.float32, device=ordinals.device)
+        angles = ordinals[..., None] * waves
+        return torch.stack([angles.cos(), angles.sin()], -1).flatten(-2)

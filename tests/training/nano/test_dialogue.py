@@ -10,7 +10,7 @@ from leopard.training.nano.characters import BLANK, Glyph, cell_slots, character
 from leopard.training.nano.dialogue import UNKNOWN, StudiedPage, Teacher
 from leopard.training.nano.lessons import printed_lines
 from leopard.training.nano.package import nano_processor
-from leopard.training.nano.pointers import SECOND, SPELL
+from leopard.training.nano.pointers import BEGINNING, SPELL
 from leopard.training.nano.whereabouts import NOWHERE
 from tests.training.nano.test_characters import line
 
@@ -41,10 +41,10 @@ def test_leader_dots_split_a_line() -> None:
     assert [each.text for each in page("Rank ........ 7th place").lines] == ["Rank", "7th place"]
 
 
-def test_copying_points_at_the_slots_that_hold_the_characters(teacher: Teacher) -> None:
-    studied = page("Total due: 12.50", "Ship to: Oslo harbour")
-    exercise = teacher.copying([studied], num_characters=60)
-    assert exercise is not None
+def test_answers_point_at_the_slots_that_hold_their_characters(teacher: Teacher) -> None:
+    asked = (("What is due?", "12.50", "lookup"), ("Where to?", "Oslo harbour", "lookup"))
+    studied = page("Total due: 12.50", "Ship to: Oslo harbour", questions=asked)
+    exercise = teacher.conversation([studied], teacher.questions([studied]))
     start = exercise.image_starts[0]
     pointed = 0
     for token_id, goal in zip(exercise.input_ids, exercise.targets, strict=True):
@@ -54,8 +54,11 @@ def test_copying_points_at_the_slots_that_hold_the_characters(teacher: Teacher) 
             spoken = chr(token_id)
             assert found == (BLANK if spoken == " " else character_class(spoken))
             pointed += 1
-    assert pointed > 30
+    assert pointed == len("12.50" + "Oslo harbour")
     assert len(exercise.weights) == len(exercise.input_ids)
+    (second,) = exercise.turn_starts
+    header = exercise.input_ids[second : second + 2]
+    assert teacher.builder.tokens.id("user") == header[1]
 
 
 def test_a_conversation_is_what_the_processor_writes(teacher: Teacher) -> None:
@@ -74,22 +77,10 @@ def test_a_conversation_is_what_the_processor_writes(teacher: Teacher) -> None:
     assert answers == [bool(flag) for flag in encoded.answer_mask]
 
 
-def test_positions_that_say_an_answer_know_its_place(teacher: Teacher) -> None:
-    studied = page("Total due: 12.50", questions=(("What is the total due?", "12.50", "lookup"),))
-    exercise = teacher.conversation([studied], teacher.questions([studied]))
-    said = [chr(exercise.input_ids[look.position + 1]) for look in exercise.looks]
-    assert "".join(said) == "12."
-    assert [look.is_after for look in exercise.looks] == [False, True, True]
-    look = exercise.looks[0]
-    assert look.weight > 10 * exercise.looks[1].weight  # where "1" is read, its place is known
-    assert studied.tokens[look.token - exercise.image_starts[0], look.slot] == character_class("1")
-
-
 def test_answers_that_stand_twice_are_asked_without_pointers(teacher: Teacher) -> None:
     studied = page("Sent: 7 May", "Paid: 7 May", questions=(("Which day?", "7 May", "lookup"),))
     (turn,) = teacher.questions([studied])
     assert set(turn.goals) == {NOWHERE}
-    assert teacher.questions([studied], is_printed_only=True) == []
 
 
 def test_questions_that_two_pages_answer_differently_are_left_out(teacher: Teacher) -> None:
@@ -117,7 +108,7 @@ def test_reading_on_quotes_what_stands_once(teacher: Teacher) -> None:
     whole = studied.lines[0].text
     assert whole.count(quote.rstrip(".")) == 1
     assert whole.endswith(turn.answer) or turn.answer in whole
-    assert turn.goals[0][2] == SECOND
+    assert turn.goals[0][2] == BEGINNING
     assert all(goal[2] & SPELL for goal in turn.goals[1:])
 
 

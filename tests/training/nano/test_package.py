@@ -8,10 +8,12 @@ import torch
 from safetensors.torch import load_file
 
 from leopard.training.nano import package
+from leopard.training.nano.zones import IMAGE, TEXT
 
 
 def test_weights_are_those_of_the_lessons_in_half_precision(tmp_path: Path) -> None:
     model = package.new_model(seed=3)
+    package.quiet_marks(model)
     taught = {name: weight.clone() for name, weight in model.state_dict().items()}
     package.write_model(model, tmp_path)
     written = load_file(tmp_path / "model.safetensors")
@@ -20,3 +22,16 @@ def test_weights_are_those_of_the_lessons_in_half_precision(tmp_path: Path) -> N
         if weight.is_floating_point():
             assert written[name].dtype is torch.float16  # read as float32 wherever it runs
             torch.testing.assert_close(written[name].float(), weight, atol=1e-7, rtol=5e-4)
+
+
+@torch.no_grad()
+def test_marks_are_made_quiet_and_the_same_is_said() -> None:
+    model = package.new_model(seed=3)
+    ids = torch.randint(0, 256, (1, 40), generator=torch.Generator().manual_seed(0))
+    before = model(input_ids=ids).logits
+    package.quiet_marks(model)
+    torch.testing.assert_close(model(input_ids=ids).logits, before, atol=2e-3, rtol=1e-3)
+    norm = model.model.language_model.layers[2].input_layernorm
+    marks = norm.weight[[TEXT, IMAGE]].tolist()
+    package.quiet_marks(model)
+    assert norm.weight[[TEXT, IMAGE]].tolist() == marks == [1 / package.QUIET] * 2

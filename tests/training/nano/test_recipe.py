@@ -14,8 +14,8 @@ from leopard.inference.leopard import Leopard
 from leopard.schema.generation import SamplingOptions
 from leopard.schema.geometry import ImageSize
 from leopard.training.nano import recipe
+from leopard.training.nano.asking import TAUGHT
 from leopard.training.nano.lessons import PageDraft
-from leopard.training.nano.locating import TAUGHT
 from leopard.training.nano.package import new_model
 from leopard.training.nano.recipe import STAGES, run_stage
 from leopard.training.nano.stages import small_language_model
@@ -29,7 +29,7 @@ class NoPages:
 
 
 def test_a_stage_names_the_one_it_builds_on(tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match="stage locating has left no checkpoint"):
+    with pytest.raises(TrainingError, match="stage reader has left no checkpoint"):
         run_stage("asking", NoPages(), tmp_path, lambda *_: None)
 
 

@@ -27,6 +27,7 @@ from leopard.inference.onnx.graph import (
     Linear,
 )
 from leopard.inference.onnx.weights_file import WeightsFile
+from leopard.inference.quantized import unrounded_layers
 
 FAMILIES = ("llama", "mistral", "smollm3")
 """Language models whose layers the graph computes."""
@@ -75,12 +76,12 @@ def take_language_model(model: Any, form: str | None = None) -> OnnxDecoder:
         )
     sizes = _sizes(text)
     language = _language_of(model)
-    bits = None if form is None else BITS[form]
+    bits, unrounded = None if form is None else BITS[form], unrounded_layers(model)
     with WeightsFile() as weights:
         rotation = _rotation(language.rotary_emb, text.max_position_embeddings)
         graph = DecoderGraph(sizes, weights, *rotation)
         for index, layer in enumerate(language.layers):
-            graph.add_layer(_layer_weights(layer, bits))
+            graph.add_layer(_layer_weights(layer, None if index in unrounded else bits))
             language.layers[index] = nn.Identity()
             del layer
         norm = _values(language.norm.weight)

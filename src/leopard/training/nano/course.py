@@ -9,10 +9,9 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import safe_open
@@ -20,7 +19,6 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from leopard.errors import TrainingError
-from leopard.training.nano.loudness import Loudness
 from leopard.training.optim import Muon
 
 Step = Callable[[], dict[str, float]]
@@ -50,10 +48,6 @@ class CourseSettings:
         return self.learning_rate * warm * (self.final_share + (1 - self.final_share) * cosine)
 
 
-def _gain(name: str, gains: Mapping[str, float]) -> float:
-    return next((gain for part, gain in gains.items() if part in name), 1.0)
-
-
 class Course:
     """Runs a course, or goes on with it where the last sitting stopped.
 
@@ -62,8 +56,6 @@ class Course:
         settings: How long and how fast.
         folder: Where `course.safetensors` and `log.jsonl` are kept.
         plain: Parts of parameter names that AdamW trains; other matrices and kernels go to Muon.
-        gains: Parts of parameter names that are trained at so many times the rate.
-        zones: First numbers of the zones of the stream: then matrices go to `Loudness` instead.
     """
 
     def __init__(
@@ -73,29 +65,17 @@ class Course:
         folder: Path,
         *,
         plain: Sequence[str],
-        gains: Mapping[str, float] | None = None,
-        zones: Sequence[int] = (),
     ) -> None:
         self.module, self.settings, self.folder = module, settings, folder
         self.step = 0
         named = [(n, p) for n, p in module.named_parameters() if p.requires_grad]
         is_plain = {n: p.ndim < 2 or any(part in n for part in plain) for n, p in named}
         decay, rate = settings.weight_decay, settings.learning_rate
-
-        def groups(*, are_plain: bool) -> list[dict[str, Any]]:
-            """Parameters of one optimiser by their gains."""
-            by_gain: dict[float, list[nn.Parameter]] = {1.0: []}
-            for name, parameter in named:
-                if is_plain[name] == are_plain:
-                    by_gain.setdefault(_gain(name, gains or {}), []).append(parameter)
-            return [{"params": found, "gain": gain} for gain, found in by_gain.items()]
-
-        matrices = groups(are_plain=False)
+        matrices = [p for n, p in named if not is_plain[n]]
+        others = [p for n, p in named if is_plain[n]]
         self.optimisers: list[torch.optim.Optimizer] = [
-            Loudness(matrices, lr=rate, zones=zones)
-            if zones
-            else Muon(matrices, lr=rate, weight_decay=decay),
-            torch.optim.AdamW(groups(are_plain=True), lr=rate, weight_decay=0.0, betas=(0.9, 0.98)),
+            Muon(matrices, lr=rate, weight_decay=decay),
+            torch.optim.AdamW(others, lr=rate, weight_decay=0.0, betas=(0.9, 0.98)),
         ]
         self.names = {id(p): n for n, p in named}
         folder.mkdir(parents=True, exist_ok=True)
@@ -141,7 +121,7 @@ class Course:
         for optimiser in self.optimisers:
             optimiser.zero_grad(set_to_none=True)
             for group in optimiser.param_groups:
-                group["lr"] = rate * group.get("gain", 1.0)
+                group["lr"] = rate
         figures = step()
         if not math.isfinite(figures["loss"]):
             raise TrainingError(

@@ -1,7 +1,6 @@
 """Lessons in language: conversations about pages, and where each answer's characters are printed.
 
-Three kinds, from dense to real: pieces of lines copied out (every character is a lesson in finding
-and spelling), reading on from a quoted start, and questions with printed answers. All go through
+Two kinds: reading on from a quoted start, and questions, most with printed answers. Both go through
 the processor's prompt, so that training sees what inference sees.
 """
 
@@ -17,16 +16,13 @@ import numpy as np
 from leopard.processor.prompt import PromptBuilder
 from leopard.schema.messages import ImagePart, Message, Part, TextPart
 from leopard.schema.samples import NOT_ANSWERABLE
-from leopard.training.nano.characters import character_class
 from leopard.training.nano.lessons import PrintedLine
-from leopard.training.nano.pointers import Look
 from leopard.training.nano.whereabouts import (
     NOWHERE,
     SMALL_WORDS,
     Goal,
     Printed,
     answer_goals,
-    copied_goals,
     find_answer,
     is_led_to,
     labelled_values,
@@ -56,8 +52,6 @@ ASK = (
 UNKNOWN = (-1, -1)
 PRINTED = frozenset({"lookup", "cell"})
 """Families of questions whose answers are printed."""
-MOST_LOOKS = 3
-"""Characters of an answer whose positions are shown where it begins."""
 LONGEST_ANSWER = 40
 """Characters of a passage read on."""
 
@@ -104,8 +98,8 @@ class Exercise:
     """(position in the sequence, slot, parts): where each token's character is printed."""
     image_starts: list[int]
     """Position of the first placeholder of each image."""
-    looks: list[Look] = field(default_factory=list)
-    """Positions that should know where an answer begins: those that say its characters."""
+    turn_starts: list[int] = field(default_factory=list)
+    """Positions where further turns begin."""
 
 
 class Teacher:
@@ -115,46 +109,18 @@ class Teacher:
         self.builder = builder
         self.rng = random.Random(seed)
 
-    def copying(self, pages: Sequence[StudiedPage], *, num_characters: int) -> Exercise | None:
-        """Images followed by pieces of their lines, one to a line, nothing asked.
-
-        The first characters of a piece cannot be known and hardly count; the rest must be found.
-
-        Args:
-            pages: Pages to show.
-            num_characters: Least number of characters to copy.
-        """
-        lines = [(n, line) for n, page in enumerate(pages) for line in page.lines]
-        lines = [(n, line) for n, line in lines if len(line.text) >= 6]
-        if not lines:
-            return None
-        exercise = self._opened(pages)
-        copied = 0
-        while copied < num_characters:
-            number, line = self.rng.choice(lines)
-            start = self.rng.choice(_word_starts(line.text))
-            piece = line.text[start : start + self.rng.randint(8, LONGEST_ANSWER)]
-            copied += max(1, len(piece))
-            if len(piece) < 5:
-                continue
-            pointers = line.pointers[start : start + len(piece)]
-            weights = [0.02, 0.02, 0.3, 0.3] + [1.0] * (len(piece) - 4)
-            self._write(exercise, piece, copied_goals(pointers), number, weights)
-            self._write(exercise, "\n", (NOWHERE,), number, [0.1])
-        return exercise
-
     def conversation(self, pages: Sequence[StudiedPage], turns: Sequence[Turn]) -> Exercise:
         """Images and first question, then answers and further questions in turn."""
         exercise = self._opened(pages)
         for number, turn in enumerate(turns):
             if number:
+                exercise.turn_starts.append(len(exercise.input_ids))
                 self._extend(exercise, self._special_turn("user"), 0.0)
             nowhere, unsaid = (NOWHERE,) * len(turn.question), [0.0] * len(turn.question)
             self._write(exercise, turn.question, nowhere, turn.image, unsaid)
             self._extend(exercise, self._turn_end() + self._special_turn("assistant"), 0.0)
             ones = [1.0] * len(turn.answer)
-            said = self._write(exercise, turn.answer, turn.goals, turn.image, ones)
-            exercise.looks.extend(self._looks(turn, said, exercise))
+            self._write(exercise, turn.answer, turn.goals, turn.image, ones)
             self._extend(exercise, self._turn_end(), 1.0)
         return exercise
 
@@ -204,31 +170,19 @@ class Teacher:
         self.rng.shuffle(kept)
         return kept[:most]
 
-    def questions(
-        self, pages: Sequence[StudiedPage], *, is_printed_only: bool = False
-    ) -> list[Turn]:
-        """Questions that one page answers; of labelled values only those that are printed.
-
-        Args:
-            pages: Pages to ask about.
-            is_printed_only: Whether only questions are kept that a label and its value answer, each
-                printed in a known place.
-        """
+    def questions(self, pages: Sequence[StudiedPage]) -> list[Turn]:
+        """Questions that one page answers; of labelled values only those that are printed."""
         answers: dict[str, set[str]] = {}
         turns: list[Turn] = []
         for number, page in enumerate(pages):
             for question, answer, family in page.questions:
                 answers.setdefault(question.lower(), set()).add(answer)
-                if is_printed_only and family not in PRINTED:
-                    continue
                 turn = _printed_turn(page.lines, question, answer, number)
                 if turn is None and family not in PRINTED:
                     turn = Turn(question, answer, (NOWHERE,) * len(answer), number)
                 if turn is not None:
                     turns.append(turn)
         kept = [turn for turn in turns if len(answers[turn.question.lower()]) == 1]
-        if is_printed_only:
-            kept = [turn for turn in kept if turn.is_led_to]
         self.rng.shuffle(kept)
         return kept
 
@@ -278,19 +232,6 @@ class Teacher:
         return [self.builder.tokens.id(self.builder.tokens.names.turn_end)]
 
     @staticmethod
-    def _looks(turn: Turn, said: Sequence[int], exercise: Exercise) -> list[Look]:
-        """Where the answer begins, for the positions that say it; none if that is not known."""
-        if not turn.goals or not turn.goals[0][2]:
-            return []
-        token, slot, _ = turn.goals[0]
-        at = exercise.image_starts[turn.image] + token
-        first = character_class(turn.answer[0])
-        return [
-            Look(n - 1, at, slot, first, is_after=bool(number))
-            for number, n in enumerate(said[:MOST_LOOKS])
-        ]
-
-    @staticmethod
     def _extend(exercise: Exercise, ids: list[int], weight: float) -> None:
         exercise.input_ids.extend(ids)
         exercise.weights.extend([weight] * len(ids))
@@ -309,26 +250,18 @@ class Teacher:
         goals: Sequence[Goal],
         image: int,
         weights: Sequence[float],
-    ) -> list[int]:
-        """Add text character by character; one of several bytes points with its first.
-
-        Returns:
-            The position of each character.
-        """
-        start, at = exercise.image_starts[image], len(exercise.input_ids)
-        positions: list[int] = []
+    ) -> None:
+        """Add text character by character; one of several bytes points with its first."""
+        start = exercise.image_starts[image]
         ids = self.builder.tokens.encode_text(text)
         is_plain = len(ids) == len(text)
         for char, goal, weight in zip(text, goals, weights, strict=True):
             many = 1 if is_plain else len(self.builder.tokens.encode_text(char))
-            positions.append(at)
-            at += many
             exercise.weights.extend([weight] * many)
             exercise.targets.extend([self._moved(goal, start)] + [NOWHERE] * (many - 1))
         if not is_plain:
             ids = [i for char in text for i in self.builder.tokens.encode_text(char)]
         exercise.input_ids.extend(ids)
-        return positions
 
 
 def _word_starts(text: str) -> list[int]:

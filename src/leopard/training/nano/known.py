@@ -20,12 +20,17 @@ from torch import Tensor, nn
 from leopard.training.nano.dialogue import Exercise, StudiedPage
 from leopard.training.nano.eyes import TrueSlots
 from leopard.training.nano.misreading import misread
-from leopard.training.nano.pointers import Look, PointerTeacher
+from leopard.training.nano.pointers import Pointers
 from leopard.training.nano.reader_stage import GEOMETRY
 from leopard.training.nano.start_heads import NUM_HEADS
 
 if TYPE_CHECKING:
     from leopard.model import LeopardForConditionalGeneration
+
+
+APART = 60
+"""Positions between two turns of a sequence. Its questions have nothing to do with one another, and
+would be asked alone; in between, letters and counts of the turn before would be in the way."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,7 +70,6 @@ class KnownStates:
     """Half precision, (length, dim)."""
     positions: Tensor
     """Positions, (length,): some empty visual tokens are left out."""
-    looks: tuple[Look, ...]
     ids: Tensor
     """Tokens, (length,)."""
     weights: Tensor
@@ -99,7 +103,7 @@ class SmallLanguageModel(nn.Module):
         front = connector if is_seeing_features else TrueSlots(spelling, connector)
         self._front: list[nn.Module] = [front.requires_grad_(False)]
         self.is_seeing_features = is_seeing_features
-        self.pointers = PointerTeacher(self.decoder)
+        self.pointers = Pointers(self.decoder)
         self.errors = np.random.default_rng(int(torch.randint(2**31, ()).item()))
         """Draws what is misread."""
 
@@ -178,7 +182,10 @@ class KnownLessons(nn.Module):
         decoder: Any = self.whole.decoder
         kept, crowd = thinned(exercise, pages, empty_share)
         ids = torch.tensor(exercise.input_ids)[kept]
-        positions = kept.nonzero().squeeze(1)
+        positions = torch.arange(len(kept))
+        for turn in exercise.turn_starts:
+            positions[turn:] += APART
+        positions = positions[kept]
         positions[1:] += further
         new = kept.cumsum(0) - 1
         hidden = self.whole.embedded(ids, exercise, pages, kept, misread_share)
@@ -186,14 +193,12 @@ class KnownLessons(nn.Module):
         mask = crowded(crowd[kept])
         for layer in decoder.layers[: self.num_known]:
             hidden = layer(hidden, attention_mask=mask, position_embeddings=turns)
-        numbers: list[int] = new.tolist()
         targets = torch.tensor(exercise.targets)[kept]
         is_known = targets[:, 2] > 0
         targets[is_known, 0] = new[targets[is_known, 0]]
         return KnownStates(
             hidden[0].half(),
             positions,
-            tuple(look.moved(numbers) for look in exercise.looks),
             ids,
             torch.tensor(exercise.weights)[kept],
             targets,

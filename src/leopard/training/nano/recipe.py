@@ -1,13 +1,10 @@
 """How the shipped small model is trained: its stages in order, each a folder to go on from.
 
     reader      the vision encoder learns to read crops
-    locating    the language model learns where answers stand; true slots, some of them misread, are
-                its eyes
-    asking      ... and to copy, to answer and to stop, now through the encoder
+    asking      the language model learns to answer and to stop, through the encoder
     model       the finished model folder
 
-`reader` and `locating` do not need one another and may run at the same time; both may begin with a
-model folder instead of nothing.
+A model folder may be given to begin with instead of nothing.
 """
 
 from __future__ import annotations
@@ -20,12 +17,10 @@ from typing import TypeVar
 from leopard.errors import TrainingError
 from leopard.training.nano.asking import AskingSettings
 from leopard.training.nano.course import CourseSettings
-from leopard.training.nano.known import SequenceSettings
 from leopard.training.nano.lessons import PageSource
 from leopard.training.nano.package import write_model
 from leopard.training.nano.stages import (
     AskingStage,
-    LocatingStage,
     ReaderStage,
     Report,
     joined_model,
@@ -37,25 +32,19 @@ from leopard.training.nano.workers import PagePlan
 CHECKPOINT = "course.safetensors"
 SMALL_TEXT = (11, 12, 12, 13, 13, 14, 14, 15, 16, 17, 18, 20, 22)
 TEXT = (11, 12, 13, 14, 15, 16, 18, 20)
-SMALL_GRIDS = ((1, 1), (1, 1), (2, 1), (2, 2))
 GRIDS = ((1, 1), (1, 1), (1, 1), (2, 1), (2, 2), (3, 3))
 
 READER = ReaderStage(
     plan=PagePlan(text_px=SMALL_TEXT, documents=0.3),
     course=CourseSettings(steps=6000, learning_rate=1.1e-3),
 )
-LOCATING = LocatingStage(
-    plan=PagePlan(grids=SMALL_GRIDS, text_px=TEXT, documents=0.7, tiles=(4, 6, 9)),
-    lessons=SequenceSettings(pool=48, first=48, fresh=12, empty_shares=(0.1, 0.2)),
-    course=CourseSettings(steps=120, learning_rate=0.01, warmup_steps=10, log_every=10),
-)
 ASKING = AskingStage(
     plan=PagePlan(grids=GRIDS, text_px=TEXT, documents=0.7),
     lessons=AskingSettings(batch=10, pool=400, first=40, fresh=5, empty_shares=(0.1, 0.2)),
-    course=CourseSettings(steps=400, learning_rate=0.3e-3, warmup_steps=10, log_every=10),
+    course=CourseSettings(steps=60, learning_rate=0.2e-3, warmup_steps=10, log_every=10),
 )
-Stage = TypeVar("Stage", ReaderStage, LocatingStage, AskingStage)
-STAGES = ("reader", "locating", "asking", "model")
+Stage = TypeVar("Stage", ReaderStage, AskingStage)
+STAGES = ("reader", "asking", "model")
 
 
 def run_stage(
@@ -84,10 +73,7 @@ def run_stage(
         "reader": lambda: train_reader(
             source, folder / "reader", _shortened(READER, share), report, start=start
         ),
-        "locating": lambda: train_language(
-            source, folder / "locating", _shortened(LOCATING, share), report, start=start
-        ),
-        "asking": lambda: _ask(source, folder, _shortened(ASKING, share), report),
+        "asking": lambda: _ask(source, folder, _shortened(ASKING, share), report, start),
         "model": lambda: write_model(
             joined_model(_checkpoint(folder, "reader"), _checkpoint(folder, "asking")),
             folder / "model",
@@ -96,10 +82,12 @@ def run_stage(
     runs[name]()
 
 
-def _ask(source: PageSource, folder: Path, stage: AskingStage, report: Report) -> None:
-    eyes, start = folder / "eyes", _checkpoint(folder, "locating")
+def _ask(
+    source: PageSource, folder: Path, stage: AskingStage, report: Report, start: Path | None
+) -> None:
+    eyes = folder / "eyes"
     if not (eyes / "config.json").exists():
-        write_model(joined_model(_checkpoint(folder, "reader"), start), eyes)
+        write_model(joined_model(_checkpoint(folder, "reader"), None), eyes)
     train_language(source, folder / "asking", stage, report, start=start, eyes=eyes)
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -16,7 +15,7 @@ from torch import Tensor, nn
 
 from leopard.errors import TrainingError
 from leopard.model import LeopardForConditionalGeneration
-from leopard.training.nano import asking, locating, zones
+from leopard.training.nano import asking
 from leopard.training.nano.asking import AskingSettings, Conversations
 from leopard.training.nano.course import Course, CourseSettings
 from leopard.training.nano.dialogue import Exercise, StudiedPage, Teacher
@@ -24,13 +23,10 @@ from leopard.training.nano.eyes import FeatureStudy, study_slots
 from leopard.training.nano.known import (
     KnownLessons,
     KnownPool,
-    SequenceSettings,
     SmallLanguageModel,
 )
 from leopard.training.nano.lessons import PageSource
-from leopard.training.nano.locating import PrintedQuestions
 from leopard.training.nano.package import nano_processor, new_model
-from leopard.training.nano.pointers import SECOND_LAYER
 from leopard.training.nano.reader_stage import ReadingLessons, prepare_crop_lessons
 from leopard.training.nano.workers import LessonStream, PagePlan
 
@@ -103,14 +99,15 @@ def _below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
 
 
-def joined_model(reader: Path, language: Path) -> LeopardForConditionalGeneration:
-    """The whole model: encoder of one checkpoint, language model of another."""
+def joined_model(reader: Path, language: Path | None) -> LeopardForConditionalGeneration:
+    """The whole model: encoder of one checkpoint, language model of another or as at the start."""
     model = new_model(seed=0)
-    eyes, words = checkpoint_weights(reader), checkpoint_weights(language)
     inner: Any = model.model
-    inner.vision_encoder.load_state_dict(_below(eyes, "encoder."))
-    inner.language_model.load_state_dict(_below(words, "decoder."))
-    model.lm_head.load_state_dict(_below(words, "head."))
+    inner.vision_encoder.load_state_dict(_below(checkpoint_weights(reader), "encoder."))
+    if language is not None:
+        words = checkpoint_weights(language)
+        inner.language_model.load_state_dict(_below(words, "decoder."))
+        model.lm_head.load_state_dict(_below(words, "head."))
     return model
 
 
@@ -118,28 +115,6 @@ def reading_lessons(seed: int) -> ReadingLessons:
     """The untrained encoder with its heads."""
     encoder = new_model(seed).model.vision_encoder
     return ReadingLessons(encoder.to(memory_format=torch.channels_last))
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class LocatingStage:
-    """How the language model learns where answers stand."""
-
-    plan: PagePlan
-    lessons: SequenceSettings = field(default_factory=SequenceSettings)
-    course: CourseSettings
-    seed: int = 2
-    taught: ClassVar[tuple[str, ...]] = locating.TAUGHT
-    gains: ClassVar[dict[str, float]] = {}
-    zones: ClassVar[tuple[int, ...]] = zones.STARTS
-
-    def made(
-        self, whole: SmallLanguageModel, teacher: Teacher
-    ) -> tuple[KnownLessons, Callable[[list[StudiedPage]], Exercise | None]]:
-        """The lessons, and what writes their sequences."""
-        return locating.LocatingLessons(whole), PrintedQuestions(teacher, self.lessons.turns)
-
-    def begin(self, whole: SmallLanguageModel, sequences: Sequences) -> None:
-        """Before the first lesson: nothing."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -151,26 +126,15 @@ class AskingStage:
     course: CourseSettings
     seed: int = 3
     taught: ClassVar[tuple[str, ...]] = asking.TAUGHT
-    gains: ClassVar[dict[str, float]] = asking.GAINS
-    zones: ClassVar[tuple[int, ...]] = ()
 
     def made(
         self, whole: SmallLanguageModel, teacher: Teacher
     ) -> tuple[KnownLessons, Callable[[list[StudiedPage]], Exercise | None]]:
         """The lessons, and what writes their sequences."""
-        lessons = asking.AskingLessons(whole, pointer_weight=self.lessons.pointer_weight)
+        lessons = asking.AskingLessons(whole)
         return lessons, Conversations(teacher, self.lessons)
 
-    def begin(self, whole: SmallLanguageModel, sequences: Sequences) -> None:
-        """Before the first lesson: norms are set to what the layers before have made."""
-        below = KnownLessons(whole, SECOND_LAYER)
-        batch = [below.known(exercise, pages) for exercise, pages in islice(sequences, SETTLING)]
-        asking.settle(whole, batch)
 
-
-SETTLING = 6
-"""Sequences by which norms are set."""
-LanguageStage = LocatingStage | AskingStage
 PLAIN_LANGUAGE = ("embed", "head")
 """Parameters of the language model that AdamW trains."""
 
@@ -178,7 +142,7 @@ PLAIN_LANGUAGE = ("embed", "head")
 def train_language(
     source: PageSource,
     folder: Path,
-    stage: LanguageStage,
+    stage: AskingStage,
     report: Report,
     *,
     start: Path | None = None,
@@ -201,8 +165,6 @@ def train_language(
         stage.course,
         folder,
         plain=PLAIN_LANGUAGE,
-        gains=stage.gains,
-        zones=stage.zones,
     )
     first = stage.seed * 10**9 + course.step * 1000
     study = study_slots if eyes is None else FeatureStudy(eyes)
@@ -210,8 +172,6 @@ def train_language(
     lessons, ask = stage.made(whole, Teacher(nano_processor().prompt_builder, seed=first))
     pool = KnownPool(lessons, ask, stream.take, stage.lessons, seed=first)
     try:
-        if course.step == 0:
-            stage.begin(whole, pool.sequences())
         course.run(lambda: lessons.learn(pool.draw()), lambda figures: report(folder.name, figures))
     finally:
         stream.close()

@@ -4,19 +4,19 @@ Finding text on a page and spelling it out is what language models learn last an
 of sequences. Here the model starts out with a circuit for it, written into its weights, and
 training refines that instead of discovering it. The stream of 512 numbers has zones (`zones`): in a
 visual token the codes of its characters, slot by slot, and what stands around it; in a letter of
-text its code, the codes of the two before it, what was found, what is meant and what is to be said.
+text its code, the code of the one before it, what is meant and what is to be said.
 
-    layer 0   text: copy the codes of the two letters before, make letter pairs of them; image: the
-              end of the left cell, and about where in the sequence it is
-    layer 1   the head of each slot looks for the token whose slots before it hold these letters;
-              image: what begins in it
-    layer 2   text: gather the letter pairs of the question; image: those of the tokens on the left
-              and above
-    layer 3   a few heads look for a line of a token where something begins, beside or below what
-              has the question's letter pairs: where what is meant stands, and its first character
-    layer 4   as layer 1, near what is meant, and say the character of the slot
+    layer 0   text: copy the code of the letter before, make letter pairs of the two, mark letters
+              of answers; image: the end of the left cell, and about where in the sequence it is
+    layer 1   text: gather the letter pairs of the question, count the answer's characters; image:
+              letter pairs above and in the crop before, ordinals that go on from the crop before
+    layer 2   text: look for a line of a cell where something begins, beside or below what has the
+              question's letter pairs; the surest of these is meant
+    layer 3   the ordinal of what is meant, and the count, make the one that is due
+    layer 4   the head of each slot looks for the ordinal that is due, in the row of what is meant,
+              after the letters said last, and says the character of the slot
 
-Layers 0 and 2 know positions (rotary), the others do not, so that finding is the same near and far
+Layers 0 and 1 know positions (rotary), the others do not, so that finding is the same near and far
 (SmolLM3's NoPE layers). Starting from structure rather than noise follows mimetic initialisation
 (Trockman and Kolter 2023, arXiv 2305.09828); matching by the letters before is the induction head
 (Olsson et al. 2022, arXiv 2209.11895); labels are compared as bags of character n-grams (fastText:
@@ -38,77 +38,83 @@ from leopard.training.nano.characters import (
     PLACES_PER_LINE,
     SLOTS,
 )
-from leopard.training.nano.codes import byte_classes, class_codes, class_of
+from leopard.training.nano.codes import byte_classes, class_codes
 from leopard.training.nano.letter_pairs import pair_weights
+from leopard.training.nano.start_counting import (
+    JOINING_HEADS,
+    add_ordinals,
+    count_characters,
+    find_crop_before,
+    join_crops,
+    tell_answers,
+)
 from leopard.training.nano.start_heads import (
     HALF,
-    HEAD,
     IMAGE_MARK,
     NOISE,
+    NUM_HEADS,
     PREVIOUS_TILE,
     RESTING,
-    ROW,
-    SLOW,
     TEXT_MARK,
-    TILE,
-    WIDE,
     Heads,
     Likeness,
     Peak,
 )
-from leopard.training.nano.start_units import (
-    begin,
-    gather_beginnings,
-    mark_begun,
-    mark_filled,
-    mark_unique,
-    pair_letters,
-    seen_before,
-)
+from leopard.training.nano.start_units import choose, pair_letters, seen_before
 from leopard.training.nano.zones import (
     ABOVE,
     ANSWER,
     ANSWER_FLAG,
+    ANSWERED,
+    ANSWERING,
     ASKED,
+    ASSISTANT,
     AXIS,
     BEFORE,
-    BEFORE_2,
     BEGUN,
+    CANDIDATES,
     CODE,
     COLUMN_FLAG,
-    COUNT,
     DIM,
-    FILLED,
-    FIRST,
     FLAG,
-    GAPS,
+    FOUND,
+    HEAD,
     IDENTITY,
     IMAGE,
     IMAGE_SCALE,
     LAST_OF_LEFT,
+    LEFT_PER_LINE,
     LETTER,
+    LOOKS,
     MEANT,
+    OPEN,
+    ORDINAL,
+    ORDINALS,
     OWN,
     OWN_PAIR,
     OWN_SIZE,
     PAIR,
     PAIRS,
-    PLACE,
     PLACE_LENGTH,
     PLACE_SIZE,
-    ROWS,
+    ROW,
     SAID,
     SIDE,
     SPECIAL,
     START,
     START_FLAG,
     START_SCALE,
+    SURE,
+    SURE_SIZE,
+    TARGET,
     TEXT,
     TEXT_SCALE,
+    TILE,
     TILE_BITS,
+    USER,
     axis_codes,
-    begins,
     directions,
+    ordinal_of_slot,
     pairs,
     place_of_line,
     slot_frame,
@@ -119,7 +125,11 @@ START_TOKEN = 257
 END_TOKEN = 261
 """Id of the token that ends an answer."""
 ANSWER_TOKEN = 267
-"""Id of the token that every answer comes after."""
+"""Id of the token that every answer comes after, and every question."""
+LOUD = 7.0
+"""How loud a character is said that was found; nothing found is said by 5."""
+USER_TOKEN, ASSISTANT_TOKEN = 265, 266
+"""Ids of the words that say who speaks, two tokens before."""
 
 
 # -- the whole --------------------------------------------------------------------------------
@@ -142,21 +152,16 @@ def initialise_language_model(model: Any, head: nn.Linear) -> None:
     heads = [Heads(layer.self_attn) for layer in model.layers]
     _carry_letters(heads[0])
     _tell_tiles(heads[0])
-    mark_filled(model.layers[0].mlp)
+    tell_answers(heads[0])
     pair_letters(model.layers[0].mlp, pair_weights())
-    _find_letters(heads[1])
-    for slot in range(PLACES):
-        one = directions(IMAGE, 1) / FLAG
-        found = torch.cat([one, place_of_line(slot // PLACES_PER_LINE)]) / IMAGE_SCALE
-        written = torch.cat([directions(COUNT, 1), directions(PLACE, PLACE_SIZE)])
-        heads[1].carry(slot, found, written)
-    mark_unique(model.layers[1].mlp)
-    gather_beginnings(model.layers[1].mlp)
-    _gather(heads[2])
-    mark_begun(model.layers[2].mlp)
-    _look_beside(heads[3])
-    begin(model.layers[3].mlp)
-    _find_letters(heads[4], region=(10.0, 7.0))
+    count_characters(heads[1])
+    find_crop_before(heads[1])
+    _gather(heads[1])
+    join_crops(model.layers[1].mlp)
+    _look(heads[2])
+    choose(model.layers[2].mlp)
+    add_ordinals(model.layers[3].mlp)
+    _find_next(heads[4])
     for slot in range(PLACES):
         heads[4].carry(slot, slot_frame(slot) / IMAGE_SCALE, directions(SAID, CODE))
 
@@ -173,21 +178,28 @@ def initialise_connector(connector: Any) -> None:
     for linear in (first, second):
         linear.weight.normal_(0, NOISE / 2)
         linear.bias.zero_()
-    shown = width + bags
-    inputs = shown + 2 * SIDE
+    ordinals = OPEN - ORDINALS
+    rows = width + bags + ordinals + 3 * LINES_PER_CELL
+    columns, inputs = rows + SIDE, rows + 2 * SIDE
     first.weight[:inputs] += torch.eye(inputs) * small
     first.bias.fill_(far)
-    zones = ((0, width), (PAIRS, bags), (ROWS, SIDE))
-    targets = torch.cat([torch.arange(at, at + size) for at, size in zones])
-    second.weight[targets, torch.arange(shown + SIDE)] += 1 / small
-    second.weight[COLUMN_FLAG, shown + SIDE] += 2 / small  # the first column of the crop
-    for axis in range(2):
-        first_of = shown + axis * SIDE
-        part = slice(PLACE + axis * AXIS, PLACE + (axis + 1) * AXIS)
-        second.weight[part, first_of : first_of + SIDE] += axis_codes().T / small
+    zones = (
+        (0, width, 1.0),
+        (PAIRS, bags, 1.0),
+        (ORDINALS, ordinals, PLACE_LENGTH),
+        (OPEN, 2 * LINES_PER_CELL, 1.0),
+        (BEGUN, LINES_PER_CELL, 1.0),
+    )
+    at = 0
+    for zone, size, length in zones:
+        second.weight[zone : zone + size, at : at + size] += torch.eye(size) * length / small
+        at += size
+    second.weight[ROW : ROW + AXIS, rows:columns] += axis_codes().T / small
+    second.weight[COLUMN_FLAG, columns] += 2 / small
+    second.weight[COLUMN_FLAG, columns + SIDE - 1] -= 2 / small
     marks = torch.zeros(DIM)
     marks[IMAGE] = FLAG
-    marks[PLACE + 2 * AXIS : PLACE + PLACE_SIZE] = PLACE_LENGTH  # see `_tell_tiles`
+    marks[TILE : TILE + TILE_BITS] = PLACE_LENGTH  # see `_tell_tiles`
     second.bias.copy_(marks - second.weight.sum(1) * far)
 
 
@@ -203,33 +215,40 @@ def _embed(embedding: Tensor, head: Tensor, codes: Tensor) -> None:
     for token, number in byte_classes().items():
         embedding[token, SPECIAL] = 0
         embedding[token, LETTER : LETTER + CODE] = codes[number - 1]
-        head[token, SAID : SAID + IDENTITY] = codes[number - 1, :IDENTITY] * 4
+        head[token, SAID : SAID + IDENTITY] = codes[number - 1, :IDENTITY] * LOUD
     head[END_TOKEN, TEXT] = 5 / (FLAG * TEXT_SCALE)  # said where no character is,
     head[END_TOKEN, ANSWER] = -5 / (ANSWER_FLAG * TEXT_SCALE)  # but not at once
     embedding[START_TOKEN] = 0
     embedding[START_TOKEN, START] = START_FLAG
     embedding[ANSWER_TOKEN, ANSWER] = ANSWER_FLAG
+    embedding[ASSISTANT_TOKEN, ASSISTANT] = ANSWER_FLAG
+    scale = math.sqrt(DIM) / float(embedding[ASSISTANT_TOKEN].norm())
+    # So that the token it marks has ANSWER_FLAG exactly, by looking back.
+    embedding[ASSISTANT_TOKEN, ASSISTANT] *= TEXT_SCALE / scale
+    embedding[USER_TOKEN, USER] = ANSWER_FLAG
 
 
 # -- layer by layer ---------------------------------------------------------------------------
 
 
 def _carry_letters(heads: Heads) -> None:
-    """Layer 0: letters before to text, the end of the left cell to image."""
-    for head, (distance, zone) in enumerate(((1, BEFORE), (2, BEFORE_2))):
-        heads.look_back(head, Peak(distance), TEXT_MARK, TEXT_MARK)
-        heads.carry(head, directions(LETTER, CODE) / TEXT_SCALE, directions(zone, CODE))
+    """Layer 0: the letter before to text, the end of the left cell to image."""
+    heads.look_back(0, Peak(1), TEXT_MARK, TEXT_MARK)
+    heads.carry(0, directions(LETTER, CODE) / TEXT_SCALE, directions(BEFORE, CODE))
+    heads.look_back(1, Peak(2), TEXT_MARK, TEXT_MARK)
+    heads.carry(1, directions(ASSISTANT, 1) / TEXT_SCALE, directions(ANSWERING, 1))
     not_first = IMAGE_MARK | {COLUMN_FLAG: -2 * IMAGE_SCALE}
     width = LAST_PER_LINE * CODE
     for line in range(LINES_PER_CELL):
         own = directions(PLACES * CODE + line * width, width) / IMAGE_SCALE
-        left = directions(LAST_OF_LEFT + line * width, width)
+        left_width = LEFT_PER_LINE * CODE
+        left = directions(LAST_OF_LEFT + line * left_width, left_width)
         for step, (distance, query) in enumerate(
             ((1, not_first), (PREVIOUS_TILE, {COLUMN_FLAG: 2 * IMAGE_SCALE}))
         ):
             head = 2 + line + step * LINES_PER_CELL
             heads.look_back(head, Peak(distance), query, IMAGE_MARK)
-            heads.carry(head, own, left)
+            heads.carry(head, own[:left_width], left)
         head = 2 + 2 * LINES_PER_CELL + line  # what was carried on makes room for beginnings
         heads.look_back(head, Peak(0), IMAGE_MARK, IMAGE_MARK)
         heads.carry(head, own, -directions(PLACES * CODE + line * width, width))
@@ -261,19 +280,23 @@ def _tell_tiles(heads: Heads) -> None:
         heads.query[head, wave, IMAGE] = step / (FLAG * IMAGE_SCALE)
         heads.key[head, wave, START] = step / (START_FLAG * START_SCALE) * math.cos(phase)
         heads.key[head, HALF + wave, START] = step / (START_FLAG * START_SCALE) * math.sin(phase)
-        heads.carry(head, value, directions(PLACE + 2 * AXIS + bit, 1) * PLACE_LENGTH)
+        heads.carry(head, value, directions(TILE + bit, 1) * PLACE_LENGTH)
 
 
-LETTER_LOGIT = 18.0
-"""What one letter that fits is worth."""
-REGION_SHARE = 0.55
-"""Share of what a place is worth that must be reached besides."""
-THRESHOLD = 0.88
-"""Share of the letters before that must fit."""
+FIXED = (45, 46, 47)
+"""Numbers of a slot's head for what must be reached, for what is never found, and for resting."""
 
 
-def _find_letters(heads: Heads, *, region: tuple[float, float] | None = None) -> None:
-    """Layers 1 and 4: the head of a slot looks for the letters before it; else for the start.
+def _match_letters(
+    heads: Heads,
+    slot: int,
+    zones: tuple[int, ...],
+    *,
+    logit: float,
+    share: float,
+    besides: float,
+) -> None:
+    """Prefer visual tokens that have these letters before a slot; else rest on the first token.
 
     What must be reached is taken off every visual token by its own mark instead of being given to
     the first token: the norm makes marks and letters of a token louder or fainter together, by how
@@ -281,147 +304,142 @@ def _find_letters(heads: Heads, *, region: tuple[float, float] | None = None) ->
 
     Args:
         heads: Of the layer.
-        region: Logits for the row of what is meant and for its part of the sequence.
+        slot: Slot and head.
+        zones: Where text has the last letters, the last one first.
+        logit: What one letter that fits is worth.
+        share: Share of the letters that must fit.
+        besides: Logit that must be reached by other things than letters.
     """
-    gain = math.sqrt(LETTER_LOGIT * math.sqrt(HEAD))
+    line, place = divmod(slot, PLACES_PER_LINE)
+    gain = math.sqrt(logit * math.sqrt(HEAD))
+    due, never, rest = FIXED
+    heads.clear(slot)
+    for back, zone in enumerate(zones, start=1):
+        part = slice((back - 1) * IDENTITY, back * IDENTITY)
+        heads.query[slot, part] = directions(zone, IDENTITY) * gain / TEXT_SCALE
+        heads.key[slot, part] = seen_before(line, place, back)[:IDENTITY] * gain / IMAGE_SCALE
+        # Rests unless most of the letters that there are fit.
+        heads.query[slot, due, zone + IDENTITY] = gain**2 * share / (0.5 * TEXT_SCALE) / 20
+    heads.query[slot, due, TEXT] = besides * math.sqrt(HEAD) / (FLAG * TEXT_SCALE) / 20
+    heads.key[slot, due, IMAGE] = -20 / (FLAG * IMAGE_SCALE)
+    heads.query[slot, never, TEXT] = 1 / (FLAG * TEXT_SCALE)
+    heads.key[slot, never, TEXT] = -300 * math.sqrt(HEAD) / (FLAG * TEXT_SCALE)
+    heads.rest(slot, rest, 40.0, IMAGE_MARK | {SPECIAL: ANSWER_FLAG * TEXT_SCALE})
+
+
+ROW_LOGIT, TILE_LOGIT, ORDINAL_LOGIT = 12.0, 9.0, 60.0
+"""What it is worth that a slot is in the row of what is meant, in its part of the sequence, and
+that it has the ordinal that is due."""
+LAST_LOGIT, LAST_SHARE = 8.0, 0.4
+"""What one of the last letters is worth, and how much of them must fit: not all, where the page is
+misread."""
+FIRST_BONUS = 9.0
+"""By so much less must be reached for the first character, which no letters come before."""
+MET = 0.96
+"""Share of these that must be reached."""
+
+
+def _find_next(heads: Heads) -> None:
+    """Layer 4: the head of a slot looks for the place that is due: so text is read out in order.
+
+    The last letters count too, so that of several places that may be meant one is read.
+    """
+    due = MET * (ROW_LOGIT + TILE_LOGIT + ORDINAL_LOGIT)
     for slot in range(PLACES):
-        line, place = divmod(slot, PLACES_PER_LINE)
-        heads.clear(slot)
-        for back, zone in enumerate((LETTER, BEFORE, BEFORE_2), start=1):
-            part = slice((back - 1) * IDENTITY, back * IDENTITY)
-            heads.query[slot, part] = directions(zone, IDENTITY) * gain / TEXT_SCALE
-            heads.key[slot, part] = seen_before(line, place, back)[:IDENTITY] * gain / IMAGE_SCALE
-            # Rests unless most of the letters that there are fit.
-            heads.query[slot, 45, zone + IDENTITY] = gain**2 * THRESHOLD / (0.5 * TEXT_SCALE) / 20
-        heads.key[slot, 45, IMAGE] = -20 / (FLAG * IMAGE_SCALE)
-        heads.query[slot, 46, TEXT] = 1 / (FLAG * TEXT_SCALE)
-        heads.key[slot, 46, TEXT] = -300 * math.sqrt(HEAD) / (FLAG * TEXT_SCALE)
-        heads.rest(slot, 47, 40.0, IMAGE_MARK | {SPECIAL: ANSWER_FLAG * TEXT_SCALE})
-        if region is not None:
-            heads.rest(slot, 47, REGION_SHARE * sum(region), TEXT_MARK)
-            for where, at, logit in ((ROW, 48, region[0]), (TILE, 48 + AXIS, region[1])):
-                likeness = Likeness(part=where, query=MEANT, logit=logit / MEANT_SHARE, line=line)
-                heads.prefer(slot, at, likeness)
+        line = slot // PLACES_PER_LINE
+        _match_letters(
+            heads, slot, (LETTER, BEFORE), logit=LAST_LOGIT, share=LAST_SHARE, besides=due
+        )
+        place = place_of_line(line)
+        meant = directions(MEANT, PLACE_SIZE)
+        row, tile = slice(0, AXIS), slice(AXIS, AXIS + TILE_BITS)
+        at = 2 * IDENTITY
+        heads.prefer(slot, at, Likeness(meant[row], place[row], ROW_LOGIT, AXIS / 2))
+        ordinal, here = directions(TARGET, ORDINAL), ordinal_of_slot(slot)
+        heads.prefer(slot, at + AXIS, Likeness(ordinal, here, ORDINAL_LOGIT, ORDINAL / 2))
+        heads.query[slot, FIXED[-1], ANSWERING] -= heads.query[slot, FIXED[-1], SPECIAL]
+        bonus = FIRST_BONUS * math.sqrt(HEAD) / (ANSWER_FLAG * TEXT_SCALE) / 20
+        heads.query[slot, FIXED[0], ANSWERING] = -bonus
+        at = FIXED[-1] + 1
+        heads.prefer(slot, at, Likeness(meant[tile], place[tile], TILE_LOGIT, TILE_BITS))
 
 
-EDGE_GAIN, ABOVE_GAIN, ASKED_GAIN = 1.0, 0.2, 5.0
-ABOVE_DISTANCES = (11, 10, 24, 23, 37)
+ABOVE_GAIN, ASKED_GAIN = 0.2, 10.0
+ABOVE_DISTANCES = (11, 10, 24, 23)
 """Tokens back to those right above a token that have what is above it before them."""
-ASKED_REACHES = (50, 70, 100)
+ASKED_REACHES = (50, 100)
 """Reaches, in tokens, of the heads that gather what is asked."""
-ASKED_HEADS = (7, 8, 9, 10)
-"""Heads of layer 2 that do so; the last one prefers letters found in one place of the pages."""
-FOLLOWING_HEAD = 15
-"""Head of layer 2 that gathers where the last few letters were found: there text goes on."""
+FIRST_GATHERING = 1 + JOINING_HEADS[-1]
+"""First head of layer 1 that gathers; those before count characters and join crops."""
 
 
 def _gather(heads: Heads) -> None:
-    """Layer 2: the letter pairs of the tile before and above a token, and those of the question."""
-    for line in range(LINES_PER_CELL):
-        _same_row_of_last_tile(heads, line)
-        heads.carry(line, pairs(line) / IMAGE_SCALE, pairs(line) * EDGE_GAIN)
+    """Layer 1: the letter pairs of the tile before and above a token, and those of the question."""
+    head = FIRST_GATHERING
     both = torch.stack([pairs(line) for line in range(LINES_PER_CELL)]).sum(0) / IMAGE_SCALE
-    for head, distance in enumerate(ABOVE_DISTANCES, start=LINES_PER_CELL):
+    for distance in ABOVE_DISTANCES:
         heads.look_back(head, Peak(distance), IMAGE_MARK, IMAGE_MARK)
         heads.carry(head, both, directions(ABOVE, PAIR) * ABOVE_GAIN)
+        head += 1
     asked = directions(ASKED, PAIR) * ASKED_GAIN
-    for head, reach in zip(ASKED_HEADS, ASKED_REACHES, strict=False):
+    for reach in ASKED_REACHES:
         _read_back(heads, head, reach)
-    _vote(heads, ASKED_HEADS[-1], found=1.5)
-    for head in ASKED_HEADS:
         heads.carry(head, directions(OWN_PAIR, PAIR) / TEXT_SCALE, asked)
-    _vote(heads, FOLLOWING_HEAD)
-    for reach in (8, 30):
-        heads.keep_near(FOLLOWING_HEAD, reach, 5.0, TEXT_MARK)
-    place, meant = directions(PLACE, PLACE_SIZE), directions(MEANT, PLACE_SIZE)
-    heads.carry(FOLLOWING_HEAD, place / TEXT_SCALE, meant * MEANT_SHARE)
-
-
-def _same_row_of_last_tile(heads: Heads, head: int) -> None:
-    """Near the left edge of a crop, attend to the same row at the right edge of the crop before."""
-    peak = Peak(PREVIOUS_TILE + 1, highest=16.0, shares=WIDE, rest=None)
-    heads.look_back(head, peak, IMAGE_MARK, IMAGE_MARK)
-    numbers = [*SLOW, *(HALF + number for number in SLOW)][:SIDE]
-    gain = math.sqrt(14 * math.sqrt(HEAD)) / IMAGE_SCALE
-    for index, number in enumerate(numbers):
-        heads.query[head, number, ROWS + index] = gain
-        heads.key[head, number, ROWS + index] = gain
-    heads.rest(head, RESTING, 26.0, TEXT_MARK)
-    # The first token counts less where the column is one of the first.
-    heads.rest(head, RESTING, 32.0, IMAGE_MARK)
-    angles = torch.arange(1, AXIS // 2 + 1) * (2 * math.pi / SIDE)
-    code = torch.cat([angles.cos(), angles.sin()]) / (AXIS // 2)
-    near_edge = math.sqrt(HEAD) * 12.0 / 20 / PLACE_LENGTH / IMAGE_SCALE
-    heads.query[head, RESTING, PLACE + AXIS : PLACE + 2 * AXIS] = -near_edge * code
+        head += 1
+    assert head <= NUM_HEADS
 
 
 def _read_back(heads: Heads, head: int, reach: int) -> None:
-    """Text attends to the letters before it, alike up to some distance; never to visual tokens."""
+    """Text attends to letters of questions before it, alike up to some distance; no more."""
     heads.clear(head)
     heads.key[head, RESTING, IMAGE] = -400 / (FLAG * IMAGE_SCALE)
     heads.key[head, RESTING, SPECIAL] = -400 / (ANSWER_FLAG * TEXT_SCALE)
+    heads.key[head, RESTING, ANSWERED] = -400 / TEXT_SCALE
     for slower in (1, 4, 20):
         heads.keep_near(head, slower * reach, 3.0, TEXT_MARK)
     heads.rest(head, RESTING, 3.0, TEXT_MARK)
     heads.rest(head, RESTING, 10.0, IMAGE_MARK)
 
 
-def _vote(heads: Heads, head: int, found: float = 14.0) -> None:
-    """Text attends to the letters of the last question, most to those that found something.
-
-    Never to visual tokens: there are thousands, and those that show something have the same mark.
-    """
-    heads.clear(head)
-    heads.key[head, RESTING, IMAGE] = -400 / (FLAG * IMAGE_SCALE)
-    heads.key[head, RESTING, SPECIAL] = -400 / (ANSWER_FLAG * TEXT_SCALE)
-    heads.keep_near(head, 150, 5.0, TEXT_MARK)
-    root = math.sqrt(math.sqrt(HEAD))
-    heads.query[head, SLOW[0], TEXT] = root / (FLAG * TEXT_SCALE)
-    heads.key[head, SLOW[0], FILLED] = root * found / (2 * TEXT_SCALE)
-    heads.rest(head, RESTING, 3.0, TEXT_MARK)
-    heads.rest(head, RESTING, 10.0, IMAGE_MARK)
-
-
-LOOKS = ((False, 0.0), (False, 2.0), (True, 0.0), (True, 2.0))
-"""How values stand to labels: whether below instead of beside, and what a gap before is worth."""
-LOOKING_HEADS = LINES_PER_CELL * len(LOOKS)
-"""Heads of layer 3 that look for where the answer begins: in upper lines, then in lower ones."""
 LOOK_GAIN = 40.0
 BEGIN_LOGIT = 12.0
 """What it is worth that something begins."""
-MARKS = 2.0
-"""What it counts against a line that a full stop or colon begins in it."""
-LOOK_REST = 35.0
-"""Attention logit of the first token; when to rest is for lessons."""
-MEANT_SHARE = 0.3
-"""How loud the place of what is meant is written: louder, it would drown letters."""
+LEVELS = ((34.0, 1.0, 1.0), (45.0, 0.5, 4.0), (58.0, 0.4, 16.0), (74.0, 0.4, 64.0))
+"""For each head of a candidate: attention logit at which it rests, how sharp it is, and how much it
+counts that it does not rest. Counts grow so quickly that the highest level decides."""
 
 
-def _look_beside(heads: Heads) -> None:
-    """Layer 3: cells where something begins, beside or below what has the question's pairs."""
-    scale = math.sqrt(LOOK_GAIN * math.sqrt(HEAD))
-    codes = class_codes()
-    marks = sum(codes[class_of(char) - 1, :IDENTITY] for char in ".:")
-    written = torch.cat([directions(MEANT, PLACE_SIZE) * MEANT_SHARE, directions(FIRST, CODE)])
+def _look(heads: Heads) -> None:
+    """Layer 2: cells where something begins, beside or below what has the question's pairs.
+
+    There is a candidate for each line of a cell and each way of looking. Its first head brings the
+    place; all its heads tell how sure it is.
+    """
+    for candidate in range(CANDIDATES):
+        line, is_below = divmod(candidate, len(LOOKS))
+        around = directions(ABOVE, PAIR) if LOOKS[is_below] else pairs(line)
+        for level, (rest, sharpness, count) in enumerate(LEVELS):
+            head = candidate * len(LEVELS) + level
+            _look_near(heads, head, around, line, sharpness)
+            heads.rest(head, PAIR + 1, 40.0, IMAGE_MARK)
+            heads.rest(head, PAIR + 1, rest * sharpness, TEXT_MARK)
+            read = directions(IMAGE, 1) / (FLAG * IMAGE_SCALE)
+            written = directions(SURE + candidate, 1) * count * SURE_SIZE
+            if level == 0:
+                read = torch.cat([place_of_line(line) / IMAGE_SCALE, read])
+                place = directions(FOUND + candidate * PLACE_SIZE, PLACE_SIZE)
+                written = torch.cat([place, written])
+            heads.carry(head, read, written)
+
+
+def _look_near(heads: Heads, head: int, around: Tensor, line: int, sharpness: float) -> None:
+    """Attend to lines where something begins, by the letter pairs around them."""
     root = math.sqrt(HEAD)
-    gate, rest = PAIR, PAIR + 1
-    for head in range(LOOKING_HEADS):
-        line, look = divmod(head, len(LOOKS))
-        is_below, gap = LOOKS[look]
-        around = pairs(line)
-        if is_below:
-            around = directions(ABOVE, PAIR)
-        heads.clear(head)
-        heads.query[head, :PAIR] = directions(ASKED, PAIR) * scale / TEXT_SCALE
-        heads.key[head, :PAIR] = around * scale / IMAGE_SCALE
-        heads.query[head, gate, TEXT] = 1 / (FLAG * TEXT_SCALE)
-        heads.key[head, gate, BEGUN + line] = BEGIN_LOGIT * root / IMAGE_SCALE
-        beginnings = begins(line)[:IDENTITY].argmax(1)
-        heads.key[head, gate, beginnings] = -MARKS * root / IMAGE_SCALE * marks
-        heads.key[head, gate, GAPS + line] = gap * root / IMAGE_SCALE
-        heads.key[head, gate, IMAGE] = -BEGIN_LOGIT * root / (FLAG * IMAGE_SCALE)
-        heads.key[head, gate, TEXT] = -300 * root / (FLAG * TEXT_SCALE)
-        heads.rest(head, rest, 40.0, IMAGE_MARK)
-        heads.rest(head, rest, LOOK_REST, TEXT_MARK)
-        read = torch.cat([place_of_line(line), begins(line)]) / IMAGE_SCALE
-        heads.carry(head, read, written / len(LOOKS))
+    scale = math.sqrt(LOOK_GAIN * sharpness * root)
+    heads.clear(head)
+    heads.query[head, :PAIR] = directions(ASKED, PAIR) * scale / TEXT_SCALE
+    heads.key[head, :PAIR] = around * scale / IMAGE_SCALE
+    heads.query[head, PAIR, TEXT] = 1 / (FLAG * TEXT_SCALE)
+    heads.key[head, PAIR, BEGUN + line] = BEGIN_LOGIT * sharpness * root / IMAGE_SCALE
+    heads.key[head, PAIR, IMAGE] = -BEGIN_LOGIT * sharpness * root / (FLAG * IMAGE_SCALE)
+    heads.key[head, PAIR, TEXT] = -300 * root / (FLAG * TEXT_SCALE)

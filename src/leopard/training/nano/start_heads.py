@@ -12,25 +12,21 @@ from typing import Any
 from torch import Tensor
 
 from leopard.training.nano.zones import (
-    AXIS,
     DIM,
     FLAG,
+    HEAD,
     IMAGE,
     IMAGE_SCALE,
     PLACE_LENGTH,
+    ROPE_THETA,
     SIDE,
     START,
     START_FLAG,
     START_SCALE,
     TEXT,
     TEXT_SCALE,
-    TILE_BITS,
-    directions,
-    place_of_line,
 )
 
-ROPE_THETA = 10_000.0
-HEAD = 64
 NUM_HEADS = 16
 HALF = HEAD // 2
 SLOW = tuple(range(24, 31))
@@ -50,10 +46,6 @@ TEXT_MARK = {TEXT: FLAG * TEXT_SCALE}
 IMAGE_MARK = {IMAGE: FLAG * IMAGE_SCALE}
 
 
-ROW, TILE = ((0, AXIS), (2 * AXIS, TILE_BITS))
-"""Parts of a place: first number and how many."""
-
-
 @dataclass(frozen=True, slots=True)
 class Peak:
     """A distance to attend to."""
@@ -68,18 +60,19 @@ class Peak:
     """Logit of the first token; None not to rest."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class Likeness:
-    """A zone of the query that says where, which the places of tokens should be like."""
+    """A zone of the query that says where, which tokens should be like."""
 
-    part: tuple[int, int]
-    """ROW or TILE."""
-    query: int
-    """Where the query has it, such as MEANT."""
+    query: Tensor
+    """What the query has, (numbers, DIM)."""
+    key: Tensor
+    """What tokens have, (numbers, DIM)."""
     logit: float
-    """Where both are the same."""
-    line: int = 0
-    """Line of the token that is looked for; the lower one stands half a row further down."""
+    """Where both are the same and PLACE_LENGTH long."""
+    used: float
+    """Half the numbers where they are cosines and sines, which are 1 long in pairs; all of them for
+    signs."""
 
 
 class Heads:
@@ -105,6 +98,12 @@ class Heads:
         first = head * HEAD
         self._out[:, first : first + HEAD] = 0
         self._out[:, first : first + len(out)] = out.T
+
+    def carry_besides(self, head: int, value: Tensor, out: Tensor) -> None:
+        """As `carry`, in the last numbers of the head's vectors, beside what it carries already."""
+        last = slice(HEAD - len(value), HEAD)
+        self.value[head, last] = value
+        self._out[:, head * HEAD : (head + 1) * HEAD][:, last] = out.T
 
     def rest(self, head: int, number: int, logit: float, flags: dict[int, float]) -> None:
         """Give tokens with these flags the first token to rest on, at a logit.
@@ -161,12 +160,7 @@ class Heads:
             at: First number of the head's vectors to use.
             likeness: What must be like what.
         """
-        first, size = likeness.part
-        # Of the two numbers of a wave, half counts on average.
-        used = size if likeness.part == TILE else size // 2
-        gain = math.sqrt(likeness.logit * math.sqrt(HEAD) / used) / PLACE_LENGTH
-        numbers = slice(at, at + size)
-        query = directions(likeness.query + first, size)
-        self.query[head, numbers] = query * gain / TEXT_SCALE
-        key = place_of_line(likeness.line)[first : first + size]
-        self.key[head, numbers] = key * gain / IMAGE_SCALE
+        gain = math.sqrt(likeness.logit * math.sqrt(HEAD) / likeness.used) / PLACE_LENGTH
+        numbers = slice(at, at + len(likeness.query))
+        self.query[head, numbers] = likeness.query * gain / TEXT_SCALE
+        self.key[head, numbers] = likeness.key * gain / IMAGE_SCALE

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from leopard.training.nano.characters import LINES_PER_CELL, PLACES_PER_LINE
 from leopard.training.nano.lessons import PrintedLine
-from leopard.training.nano.pointers import SECOND, SPELL
+from leopard.training.nano.pointers import BEGINNING, SPELL
 from leopard.training.nano.zones import SIDE
 
 Goal = tuple[int, int, int]
@@ -45,8 +45,6 @@ SMALL_WORDS = frozenset(
     }
 )
 _WORD = re.compile(r"\S+")
-KNOWN_AFTER = 3
-"""Characters of a passage that must be seen before its next one can be found by them."""
 LEAST_BEFORE = 1
 """The same for characters that only help to find a label."""
 LONGEST_LABEL, LONGEST_VALUE = 32, 40
@@ -67,15 +65,7 @@ class Printed:
 def answer_goals(pointers: Sequence[tuple[int, int]]) -> list[Goal]:
     """Goals of an answer's characters: where it begins is meant, the others follow by spelling."""
     return [
-        (token, slot, SECOND if index == 0 else SPELL) if token >= 0 else NOWHERE
-        for index, (token, slot) in enumerate(pointers)
-    ]
-
-
-def copied_goals(pointers: Sequence[tuple[int, int]]) -> list[Goal]:
-    """Goals of a passage copied without a question: nothing is known before it has begun."""
-    return [
-        (token, slot, SPELL) if token >= 0 and index >= KNOWN_AFTER else NOWHERE
+        (token, slot, BEGINNING if index == 0 else SPELL) if token >= 0 else NOWHERE
         for index, (token, slot) in enumerate(pointers)
     ]
 

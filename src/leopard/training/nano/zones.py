@@ -8,9 +8,17 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from leopard.training.nano.characters import LAST_PER_LINE, LINES_PER_CELL, PLACES, SLOTS
+from leopard.training.nano.characters import (
+    LINES_PER_CELL,
+    PLACES,
+    PLACES_PER_LINE,
+    SLOTS,
+)
 
 DIM = 576
+HEAD = 64
+"""Numbers of an attention head."""
+ROPE_THETA = 10_000.0
 SIDE = 13
 """Visual tokens along the side of a crop."""
 IDENTITY = 15
@@ -23,72 +31,89 @@ AXIS = 8
 """Numbers that tell the row of a crop, or the column."""
 TILE_BITS = 8
 """Numbers that tell about where in the sequence a visual token stands."""
-PLACE_SIZE = 2 * AXIS + TILE_BITS
+WAVES = (0, 1, 2)
+"""Rotations (of those of positions) by which ordinals are told: the quickest, since together they
+hardly come round again within a row of text."""
+ORDINAL = 2 * len(WAVES)
+"""Numbers that tell the ordinal of a place in its row: cosine and sine, wave after wave."""
+PLACE_SIZE = AXIS + TILE_BITS + ORDINAL
+"""Numbers that tell where a line of a token stands: row, part of the sequence, and the ordinal of
+what begins in it."""
 PLACE_LENGTH = 0.3
 """Size of each of these numbers at most."""
 
 # Visual tokens: slots one after the other (the last ones repeat the end of each line), then the
 # end of the cell to the left, bags of letter pairs, place in the crop and in the sequence.
 LAST_OF_LEFT = SLOTS * CODE
-BEGINS = PLACES * CODE
-"""From the second layer on, over the repeated ends of lines: the codes of the characters that begin
-something in the token, added up over its upper line, then over its lower one."""
-GAPS = BEGINS + LINES_PER_CELL * CODE
-"""From the second layer on, for each line: whether it begins after a gap."""
-ABOVE = GAPS + LINES_PER_CELL
-"""From the third layer on: the letter pairs of the tokens above."""
-PAIRS = LAST_OF_LEFT + LINES_PER_CELL * LAST_PER_LINE * CODE
-"""For each line the letter pairs of the token; from the third layer on also of those left of it."""
-PLACE = PAIRS + LINES_PER_CELL * PAIR
-"""Where a visual token stands: row and column of its crop, and its crop. In text, where what a
-letter found stands."""
-ROWS = PLACE + PLACE_SIZE
-TEXT, IMAGE, START, COLUMN_FLAG, ANSWER, FILLED, SPECIAL, BEGUN = range(
-    ROWS + SIDE, ROWS + SIDE + 8
-)
-"""Marks: text, image, first token, first column of a crop, token before an answer, cell that shows
-something (in text: letter found in one place), token of text that is no character, line of a cell
-in which something begins (one number for each line, from the fourth layer on)."""
+LEFT_PER_LINE = 2
+"""Characters at the end of the left cell that are known."""
+ABOVE = PLACES * CODE
+"""From the third layer on, over the repeated ends of lines: letter pairs of the tokens above."""
+PAIRS = LAST_OF_LEFT + LINES_PER_CELL * LEFT_PER_LINE * CODE
+"""For each line the letter pairs of the tokens left of it; from the third layer on also in the crop
+before."""
+ROW = PAIRS + LINES_PER_CELL * PAIR
+"""Where a visual token stands: row of its crop, then about where in the sequence."""
+TILE = ROW + AXIS
+ORDINALS = TILE + TILE_BITS
+"""For each line of a token the ordinal of its first place, then for each line that of what begins
+last in it."""
+ENDS = ORDINALS + 2 * LINES_PER_CELL * ORDINAL
+"""For each line, in the last column, the ordinal after its end."""
+OPEN = ENDS + LINES_PER_CELL * ORDINAL
+"""For each line, whether no text ends left of it in its crop."""
+RUNS = OPEN + LINES_PER_CELL
+"""For each line, whether it goes on from the left edge of its crop to here without a gap."""
+JOINED = RUNS + LINES_PER_CELL
+"""From the second layer on, for each such line: the turn from the crop before, less one."""
+MARKS = JOINED + LINES_PER_CELL * ORDINAL
+TEXT, IMAGE, START, COLUMN_FLAG, ANSWER, SPECIAL = range(MARKS, MARKS + 6)
+"""Marks: text, image, first token, first column of a crop (the last one has minus that), token
+before an answer or a question, token of text that is no character."""
+BEGUN = SPECIAL + 1
+"""For each line, whether something begins in it, and more if that is set apart."""
+USER, ASSISTANT, ANSWERING, ANSWERED = range(BEGUN + LINES_PER_CELL, BEGUN + LINES_PER_CELL + 4)
+"""Marks of text alone: the words that say who speaks, and from the second layer on the token that
+an answer comes after, and all tokens of an answer."""
 
-# Text, over the slots of visual tokens: a letter and the two before it, what is to be said, the
-# first character of what is meant, where that stands, the letter pairs of what is asked, the pair
-# of the letter itself, and in how many places it was found (where: in PLACE).
+LOOKS = (False, True)
+"""Ways in which values stand to labels: beside them, or below."""
+CANDIDATES = LINES_PER_CELL * len(LOOKS)
+
+# Text, over the slots of visual tokens: a letter and the one before it, what is to be said, where
+# what is meant stands, the letter pairs of what is asked, and the pair of the letter itself.
 LETTER = 0
 BEFORE = CODE
-BEFORE_2 = 2 * CODE
-SAID = 3 * CODE
-FIRST = 4 * CODE
-MEANT = 5 * CODE
+SAID = 2 * CODE
+MEANT = 3 * CODE
 ASKED = MEANT + PLACE_SIZE
 OWN_PAIR = ASKED + PAIR
-COUNT = OWN_PAIR + PAIR
-OWN = COUNT + 1
+OWN = OWN_PAIR + PAIR
 """Where tokens that are no letters have something of their own."""
 OWN_SIZE = 64
+COUNTED = ABOVE + PAIR
+"""Characters since the answer began, as an ordinal. The first token has something here too, so no
+head may look for visual tokens by these numbers."""
+TARGET = COUNTED + ORDINAL
+"""Ordinal of the place that is to be read out next."""
+FOUND = TARGET + ORDINAL
+"""Places that may be meant, one for each line of a token and each way of looking."""
+SURE = FOUND + CANDIDATES * PLACE_SIZE
+"""How sure each of them is."""
 
-TEXT_SCALE, IMAGE_SCALE = 2.35, 2.33
+TEXT_SCALE, IMAGE_SCALE = 1.65, 1.66
 """What the norm before a layer makes of a 1 in letters, and about in visual tokens."""
-FLAG = 10.0
+FLAG = 14.0
 """Size of the marks of text and of image: large, so that all tokens have about one norm."""
 START_FLAG = 8.0
 START_SCALE = DIM**0.5 / START_FLAG
 ANSWER_FLAG = 2.0
-
-assert BEGUN + LINES_PER_CELL <= DIM
-assert OWN + OWN_SIZE <= LAST_OF_LEFT
+SURE_SIZE = 0.025
+"""Size of what counts least in being sure."""
+assert ANSWERED < DIM
+assert OWN + OWN_SIZE <= COUNTED
+assert SURE + CANDIDATES <= ROW
 assert ABOVE + PAIR <= LAST_OF_LEFT
-
-
-STARTS = tuple(
-    sorted(
-        {LETTER, BEFORE, BEFORE_2, SAID, FIRST, MEANT, MEANT + AXIS, MEANT + 2 * AXIS, ASKED}
-        | {OWN_PAIR, COUNT, OWN, OWN + OWN_SIZE, BEGINS, BEGINS + IDENTITY, BEGINS + CODE}
-        | {BEGINS + CODE + IDENTITY, GAPS, GAPS + 1, ABOVE, ABOVE + PAIR, LAST_OF_LEFT}
-        | {PAIRS, PAIRS + PAIR, PLACE, PLACE + AXIS, PLACE + 2 * AXIS, ROWS}
-        | set(range(TEXT, BEGUN + LINES_PER_CELL + 1))
-    )
-)
-"""First numbers of all zones, of text and of visual tokens."""
 
 
 def directions(start: int, count: int) -> Tensor:
@@ -99,11 +124,6 @@ def directions(start: int, count: int) -> Tensor:
 def slot_frame(slot: int) -> Tensor:
     """Unit vectors that hold the code of a slot, (CODE, DIM)."""
     return directions(slot * CODE, CODE)
-
-
-def begins(line: int) -> Tensor:
-    """Unit vectors that hold the beginnings of a line of a token, (CODE, DIM)."""
-    return directions(BEGINS + line * CODE, CODE)
 
 
 def pairs(line: int) -> Tensor:
@@ -123,9 +143,39 @@ def turn(steps: float) -> Tensor:
 
 
 def place_of_line(line: int) -> Tensor:
-    """What gives the place of a line of a token, (PLACE_SIZE, DIM): that of the token, or lower."""
-    place = directions(PLACE, PLACE_SIZE)
-    return torch.cat([turn(line / LINES_PER_CELL) @ place[:AXIS], place[AXIS:]])
+    """What gives the place of what begins in a line of a token, (PLACE_SIZE, DIM).
+
+    Row of the crop, half a row further down for a lower line; part of the sequence; ordinal.
+    """
+    row = turn(line / LINES_PER_CELL) @ directions(ROW, AXIS)
+    return torch.cat([row, directions(TILE, TILE_BITS), begin_of_line(line)])
+
+
+def first_of_line(line: int) -> Tensor:
+    """Unit vectors of the ordinal of a line's first place, (ORDINAL, DIM)."""
+    return directions(ORDINALS + line * ORDINAL, ORDINAL)
+
+
+def begin_of_line(line: int) -> Tensor:
+    """Unit vectors of the ordinal of what begins in a line, (ORDINAL, DIM)."""
+    return directions(ORDINALS + (LINES_PER_CELL + line) * ORDINAL, ORDINAL)
+
+
+def ordinal_of_slot(slot: int) -> Tensor:
+    """What gives the ordinal of a slot, (ORDINAL, DIM): that of its line, turned."""
+    line, place = divmod(slot, PLACES_PER_LINE)
+    first = first_of_line(line)
+    angles = torch.tensor(wave_angles()) * place
+    turned = [
+        torch.stack([cos * part[0] - sin * part[1], sin * part[0] + cos * part[1]])
+        for cos, sin, part in zip(angles.cos(), angles.sin(), first.split(2), strict=True)
+    ]
+    return torch.cat(turned)
+
+
+def wave_angles() -> tuple[float, ...]:
+    """How far each wave of ordinals turns from one place to the next, in radians."""
+    return tuple(ROPE_THETA ** (-wave / (HEAD // 2)) for wave in WAVES)
 
 
 def axis_codes() -> Tensor:

@@ -1,0 +1,274 @@
+"""Reading out in order: how many characters an answer has so far, and which place is due next.
+
+Letters alone do not tell where to go on: after the first 9 of `9915` two places fit, and words come
+again. So an answer's characters are counted, the count is added to the ordinal of the place where
+the answer begins, and the place with that ordinal is read. Ordinals are waves; adding is turning.
+See `leopard.training.nano.start` for the whole.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from leopard.training.nano.characters import LINES_PER_CELL
+from leopard.training.nano.start_heads import (
+    HALF,
+    IMAGE_MARK,
+    RESTING,
+    SLOW,
+    TEXT_MARK,
+    Heads,
+    Peak,
+)
+from leopard.training.nano.start_units import seen_before
+from leopard.training.nano.zones import (
+    ANSWER_FLAG,
+    ANSWERED,
+    ANSWERING,
+    ASSISTANT,
+    AXIS,
+    BEGUN,
+    COLUMN_FLAG,
+    COUNTED,
+    ENDS,
+    FLAG,
+    HEAD,
+    IMAGE,
+    IMAGE_SCALE,
+    JOINED,
+    MEANT,
+    OPEN,
+    ORDINAL,
+    PLACE_LENGTH,
+    PLACE_SIZE,
+    ROPE_THETA,
+    ROW,
+    RUNS,
+    SIDE,
+    START,
+    START_FLAG,
+    START_SCALE,
+    TARGET,
+    TEXT,
+    TEXT_SCALE,
+    USER,
+    begin_of_line,
+    directions,
+    first_of_line,
+    pairs,
+    wave_angles,
+)
+
+COUNTING_HEADS = tuple(range(ORDINAL))
+"""Heads of the second layer, two for each wave: cosine and sine."""
+COUNT_GAIN = 0.6
+"""Attention logits that tell the count; small, so that shares follow them in a straight line."""
+LONGEST, FARTHER = 36, 50
+"""Up to so many characters are counted; a beginning from so many tokens on is that of an answer
+before, and is left alone."""
+ALONE = 5.0
+"""By how much, as an attention logit."""
+KEPT = 1.06
+"""Share of the product that is left by what the circuit does not count in."""
+OTHERS = 15.0
+"""Attention logit, below 0, of tokens of text where no answer begins."""
+
+
+def count_characters(heads: Heads) -> None:
+    """Layer 1: tell how far back the answer began, as an ordinal in COUNTED.
+
+    A head attends to that token or to the first one, by a wave of the distance; the one counts 1,
+    the other -1, so what is written is the wave: tanh(x / 2) of the logit.
+    """
+    root = math.sqrt(HEAD)
+    mark = ANSWER_FLAG * TEXT_SCALE
+    read = directions(ANSWERING, 1) / mark - directions(START, 1) / (START_FLAG * START_SCALE)
+    for number, head in enumerate(COUNTING_HEADS):
+        heads.clear(head)
+        angle = wave_angles()[number // 2]
+        shape = _shape(angle, is_sine=number % 2 == 1)
+        for flag, size in (TEXT_MARK | IMAGE_MARK).items():
+            heads.query[head, RESTING, flag] = root / size
+        heads.query[head, : len(shape[0]), TEXT] = root / (FLAG * TEXT_SCALE)
+        for half, part in enumerate(shape):
+            first = half * HALF
+            heads.key[head, first : first + len(part), ANSWERING] = part / mark
+        heads.key[head, RESTING, TEXT] = -OTHERS / (FLAG * TEXT_SCALE)
+        heads.key[head, RESTING, ANSWERING] = OTHERS / mark
+        heads.key[head, RESTING, IMAGE] = -3 * OTHERS / (FLAG * IMAGE_SCALE)
+        heads.carry(head, read, directions(COUNTED + number, 1))
+
+
+@cache
+def _shape(angle: float, *, is_sine: bool) -> Tensor:
+    """A wave up to LONGEST tokens back, and no more than -ALONE from FARTHER on; see `_fitted`."""
+    near = torch.arange(LONGEST + 1, dtype=torch.float64)
+    wave = torch.sin(near * angle) if is_sine else torch.cos(near * angle)
+    return _fitted(COUNT_GAIN * wave, FARTHER, -ALONE)
+
+
+def _fitted(near: Tensor, farther: int, most: float) -> Tensor:
+    """Rotations that together make a function of the distance: least squares, step by step.
+
+    Args:
+        near: Its values from a distance of 0 on.
+        farther: Distance from which it may only
+        most: be so large.
+
+    Returns:
+        Amplitudes of cosines and sines, (2, rotations).
+    """
+    angles = ROPE_THETA ** (-torch.arange(RESTING, dtype=torch.float64) / HALF)
+
+    def turns(distance: Tensor) -> Tensor:
+        turned = distance[:, None] * angles
+        return torch.cat([turned.cos(), turned.sin()], 1)
+
+    weight, ridge = 30.0, 0.3
+    of_near = turns(torch.arange(len(near), dtype=torch.float64))
+    of_far = turns(torch.cat([torch.arange(farther, 400), torch.arange(400, 3000, 5)]).double())
+    small = torch.eye(2 * RESTING, dtype=torch.float64) * ridge
+    solve = torch.linalg.pinv(torch.cat([of_near * weight, of_far, small]))
+    goal = torch.full((len(of_far),), most, dtype=torch.float64)
+    for _ in range(60):
+        amplitudes: Tensor = solve @ torch.cat(
+            [near * weight, goal, torch.zeros(2 * RESTING).double()]
+        )
+        goal = (of_far @ amplitudes).clamp(max=most)
+    return amplitudes.view(2, -1).float()
+
+
+NEAREST_HEAD = 2
+"""Head of the first layer by which text finds out who speaks; visual tokens use it otherwise."""
+REACH, SLOPE, NOBODY = 150, 0.3, 20.0
+"""Tokens back to which it looks; attention logits that a token's distance costs; and the logit of
+the first token."""
+
+
+@torch.no_grad()
+def tell_answers(heads: Heads) -> None:
+    """Layer 0: mark text of answers, of which the nearest word for who speaks is `assistant`.
+
+    What is asked is gathered from questions alone, so it stays the same while an answer is said.
+    """
+    root, mark, hidden = math.sqrt(HEAD), ANSWER_FLAG * TEXT_SCALE, 2.0
+    near = NOBODY * (1 + hidden) + 3 + SLOPE * torch.arange(REACH, -1, -1).double()
+    shape = _fitted(near, REACH + 30, NOBODY * (1 + hidden) - 8)
+    heads.query[NEAREST_HEAD, :, TEXT] = 0
+    heads.rest(NEAREST_HEAD, RESTING, NOBODY, TEXT_MARK)
+    heads.query[NEAREST_HEAD, : shape.shape[1], TEXT] = root / (FLAG * TEXT_SCALE)
+    for word in (USER, ASSISTANT):
+        for half, part in enumerate(shape):
+            first = half * HALF
+            heads.key[NEAREST_HEAD, first : first + len(part), word] = part / mark
+        # Visual tokens must not find these words; by as much more are they found by text.
+        heads.key[NEAREST_HEAD, RESTING, word] = -hidden * 20 / mark
+    heads.carry_besides(NEAREST_HEAD, directions(ASSISTANT, 1) / mark, directions(ANSWERED, 1))
+
+
+JOINING_HEADS = tuple(range(ORDINAL, ORDINAL + 2 * LINES_PER_CELL))
+"""Heads of the second layer that look for the end of a line in the crop before: for each line one
+that brings letter pairs, then for each line one that brings ordinals."""
+TO_LAST_COLUMN = SIDE * SIDE - SIDE // 2
+"""Tokens from the middle of a row back to its last column in the crop before."""
+EDGE_GAIN = 0.8
+"""How loud letter pairs of the crop before are."""
+ABOUT = tuple(float(n in (10, 12, 14, 16)) for n in range(17))
+"""Shares of rotations that tell crops apart, but hardly columns."""
+
+
+def find_crop_before(heads: Heads) -> None:
+    """Layer 1: lines that may go on from the crop before look for the end of their row there.
+
+    What they bring is the letter pairs that stand there, and the turn by which ordinals go on, less
+    one, so that it is nothing where there is nothing. Another crop may have been before than the
+    one on the left: then a line counts from somewhere else, all along.
+    """
+    band, row_logit, last, least = 40.0, 20.0, 25.0, 74.0
+    root = math.sqrt(HEAD)
+    for number, head in enumerate(JOINING_HEADS):
+        line, flag = number % LINES_PER_CELL, OPEN + number
+        run = {flag: IMAGE_SCALE}
+        peak = Peak(TO_LAST_COLUMN, highest=band, shares=ABOUT, rest=None)
+        heads.look_back(head, peak, run, IMAGE_MARK)
+        numbers = [*SLOW, *(HALF + number for number in SLOW)]
+        row = directions(ROW, AXIS)
+        gain = math.sqrt(row_logit * root / (AXIS / 2)) / PLACE_LENGTH / IMAGE_SCALE
+        heads.query[head, numbers[:AXIS]] = row * gain
+        heads.key[head, numbers[:AXIS]] = row * gain
+        heads.query[head, numbers[AXIS], flag] = root / IMAGE_SCALE
+        heads.key[head, numbers[AXIS], COLUMN_FLAG] = -last / (2 * IMAGE_SCALE)
+        heads.rest(head, RESTING, least, TEXT_MARK | IMAGE_MARK)
+        if flag < RUNS:
+            heads.carry(head, pairs(line) / IMAGE_SCALE, pairs(line) * EDGE_GAIN)
+            continue
+        read = directions(ENDS + line * ORDINAL, ORDINAL) / IMAGE_SCALE
+        read[::2, IMAGE] = -PLACE_LENGTH / (FLAG * IMAGE_SCALE)
+        heads.carry(head, read, directions(JOINED + line * ORDINAL, ORDINAL))
+
+
+def join_crops(mlp: Any) -> None:
+    """Layer 1: ordinals of lines that run on from the crop before go on from there, too."""
+    unit = 0
+    length = PLACE_LENGTH * IMAGE_SCALE**2
+    for line in range(LINES_PER_CELL):
+        turn = directions(JOINED + line * ORDINAL, ORDINAL)
+        for told in (first_of_line(line), begin_of_line(line)):
+            unit = _turn(mlp, unit, told, turn, told / length)
+        _go_on(mlp, unit, line)
+        unit += 2
+
+
+def _go_on(mlp: Any, unit: int, line: int) -> None:
+    """Where a line of the first column goes on from the crop before, nothing begins in it."""
+    step = 6.0
+    is_before = seen_before(line, 0, 1)[-1] / (0.5 * IMAGE_SCALE)
+    for at, low in ((unit, 1.3), (unit + 1, 1.6)):
+        mlp.gate_proj.weight[at] = step * is_before
+        mlp.gate_proj.weight[at, COLUMN_FLAG] = step / (2 * IMAGE_SCALE)
+        mlp.gate_proj.weight[at, IMAGE] = -step * low / (FLAG * IMAGE_SCALE)
+        mlp.gate_proj.weight[at, TEXT] = -10.0 / FLAG
+        mlp.up_proj.weight[at] = directions(BEGUN + line, 1)[0] / IMAGE_SCALE
+        mlp.down_proj.weight[:, at] = 0
+        sign = -1 if at == unit else 1
+        mlp.down_proj.weight[BEGUN + line, at] = sign / (step * 0.3)
+
+
+def add_ordinals(mlp: Any) -> None:
+    """Layer 3: in TARGET, the ordinal of what is meant and the characters said since."""
+    meant = directions(MEANT + PLACE_SIZE - ORDINAL, ORDINAL)
+    counted, target = directions(COUNTED, ORDINAL), directions(TARGET, ORDINAL)
+    length = math.tanh(COUNT_GAIN / 2) * TEXT_SCALE**2 * KEPT
+    _turn(mlp, 0, meant, counted, target / length)
+
+
+def _turn(mlp: Any, unit: int, told: Tensor, turn: Tensor, written: Tensor) -> int:
+    """Turn waves by others: complex products.
+
+    A pair of gated units multiplies exactly, because silu(x) - silu(-x) is x.
+
+    Args:
+        mlp: Of the layer.
+        unit: First unit to use.
+        told: What gives one factor, (ORDINAL, DIM).
+        turn: What gives the other.
+        written: Where the product goes.
+
+    Returns:
+        The unit after the last one used.
+    """
+    for cos in range(0, len(told), 2):
+        sin = cos + 1
+        products = ((cos, cos, cos, 1), (sin, sin, cos, -1), (sin, cos, sin, 1), (cos, sin, sin, 1))
+        for one, other, total, sign in products:
+            for way in (1.0, -1.0):
+                mlp.gate_proj.weight[unit] = way * told[one]
+                mlp.up_proj.weight[unit] = way * turn[other]
+                mlp.down_proj.weight[:, unit] = sign * written[total]
+                unit += 1
+    return unit
