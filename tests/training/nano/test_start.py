@@ -184,6 +184,11 @@ def test_the_untrained_circuit_reads_out_what_stands_beside_a_label(
     assert answered(lessons.whole, f"What is the {label}?", [studied()]) == value
 
 
+def test_what_is_said_of_how_to_answer_is_not_looked_for(lessons: AskingLessons) -> None:
+    question = "What is the Order number?\nAnswer the question using a single word or phrase."
+    assert answered(lessons.whole, question, [studied()]) == "07-4752"
+
+
 def test_text_is_read_on_across_the_edge_of_a_crop(lessons: AskingLessons) -> None:
     texts = {"Order number: 07-": 364 - 6 * 17, "475299": 364}
     glyphs = [glyph for text, x in texts.items() for glyph in line(text, x, 20)]

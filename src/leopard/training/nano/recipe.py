@@ -41,7 +41,7 @@ READER = ReaderStage(
 ASKING = AskingStage(
     plan=PagePlan(grids=GRIDS, text_px=TEXT, documents=0.7),
     lessons=AskingSettings(batch=10, pool=400, first=40, fresh=5, empty_shares=(0.1, 0.2)),
-    course=CourseSettings(steps=60, learning_rate=0.2e-3, warmup_steps=10, log_every=10),
+    course=CourseSettings(steps=45, learning_rate=0.2e-3, warmup_steps=10, log_every=10),
 )
 Stage = TypeVar("Stage", ReaderStage, AskingStage)
 STAGES = ("reader", "asking", "model")

@@ -46,7 +46,7 @@ from leopard.training.nano.start_counting import (
     count_characters,
     find_crop_before,
     join_crops,
-    tell_answers,
+    tell_asides,
 )
 from leopard.training.nano.start_heads import (
     HALF,
@@ -65,13 +65,14 @@ from leopard.training.nano.zones import (
     ABOVE,
     ANSWER,
     ANSWER_FLAG,
-    ANSWERED,
     ANSWERING,
+    ASIDE,
     ASKED,
     ASSISTANT,
     AXIS,
     BEFORE,
     BEGUN,
+    BREAK,
     CANDIDATES,
     CODE,
     COLUMN_FLAG,
@@ -152,7 +153,7 @@ def initialise_language_model(model: Any, head: nn.Linear) -> None:
     heads = [Heads(layer.self_attn) for layer in model.layers]
     _carry_letters(heads[0])
     _tell_tiles(heads[0])
-    tell_answers(heads[0])
+    tell_asides(heads[0])
     pair_letters(model.layers[0].mlp, pair_weights())
     count_characters(heads[1])
     find_crop_before(heads[1])
@@ -226,6 +227,7 @@ def _embed(embedding: Tensor, head: Tensor, codes: Tensor) -> None:
     # So that the token it marks has ANSWER_FLAG exactly, by looking back.
     embedding[ASSISTANT_TOKEN, ASSISTANT] *= TEXT_SCALE / scale
     embedding[USER_TOKEN, USER] = ANSWER_FLAG
+    embedding[ord("\n"), BREAK] = ANSWER_FLAG
 
 
 # -- layer by layer ---------------------------------------------------------------------------
@@ -394,7 +396,7 @@ def _read_back(heads: Heads, head: int, reach: int) -> None:
     heads.clear(head)
     heads.key[head, RESTING, IMAGE] = -400 / (FLAG * IMAGE_SCALE)
     heads.key[head, RESTING, SPECIAL] = -400 / (ANSWER_FLAG * TEXT_SCALE)
-    heads.key[head, RESTING, ANSWERED] = -400 / TEXT_SCALE
+    heads.key[head, RESTING, ASIDE] = -400 / TEXT_SCALE
     for slower in (1, 4, 20):
         heads.keep_near(head, slower * reach, 3.0, TEXT_MARK)
     heads.rest(head, RESTING, 3.0, TEXT_MARK)

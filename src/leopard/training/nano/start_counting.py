@@ -28,11 +28,12 @@ from leopard.training.nano.start_heads import (
 from leopard.training.nano.start_units import seen_before
 from leopard.training.nano.zones import (
     ANSWER_FLAG,
-    ANSWERED,
     ANSWERING,
+    ASIDE,
     ASSISTANT,
     AXIS,
     BEGUN,
+    BREAK,
     COLUMN_FLAG,
     COUNTED,
     ENDS,
@@ -151,10 +152,12 @@ the first token."""
 
 
 @torch.no_grad()
-def tell_answers(heads: Heads) -> None:
-    """Layer 0: mark text of answers, of which the nearest word for who speaks is `assistant`.
+def tell_asides(heads: Heads) -> None:
+    """Layer 0: mark text of answers, and what stands behind a line break.
 
-    What is asked is gathered from questions alone, so it stays the same while an answer is said.
+    The nearest of these is then `assistant`, or the break, and not `user`. What is asked is
+    gathered from questions alone, so it stays the same while an answer is said, and whatever a
+    question is followed by, such as how to answer it.
     """
     root, mark, hidden = math.sqrt(HEAD), ANSWER_FLAG * TEXT_SCALE, 2.0
     near = NOBODY * (1 + hidden) + 3 + SLOPE * torch.arange(REACH, -1, -1).double()
@@ -162,13 +165,14 @@ def tell_answers(heads: Heads) -> None:
     heads.query[NEAREST_HEAD, :, TEXT] = 0
     heads.rest(NEAREST_HEAD, RESTING, NOBODY, TEXT_MARK)
     heads.query[NEAREST_HEAD, : shape.shape[1], TEXT] = root / (FLAG * TEXT_SCALE)
-    for word in (USER, ASSISTANT):
+    for word in (USER, ASSISTANT, BREAK):
         for half, part in enumerate(shape):
             first = half * HALF
             heads.key[NEAREST_HEAD, first : first + len(part), word] = part / mark
         # Visual tokens must not find these words; by as much more are they found by text.
         heads.key[NEAREST_HEAD, RESTING, word] = -hidden * 20 / mark
-    heads.carry_besides(NEAREST_HEAD, directions(ASSISTANT, 1) / mark, directions(ANSWERED, 1))
+    read = directions(ASSISTANT, 1) + directions(BREAK, 1)
+    heads.carry_besides(NEAREST_HEAD, read / mark, directions(ASIDE, 1))
 
 
 JOINING_HEADS = tuple(range(ORDINAL, ORDINAL + 2 * LINES_PER_CELL))

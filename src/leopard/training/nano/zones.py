@@ -72,9 +72,12 @@ TEXT, IMAGE, START, COLUMN_FLAG, ANSWER, SPECIAL = range(MARKS, MARKS + 6)
 before an answer or a question, token of text that is no character."""
 BEGUN = SPECIAL + 1
 """For each line, whether something begins in it, and more if that is set apart."""
-USER, ASSISTANT, ANSWERING, ANSWERED = range(BEGUN + LINES_PER_CELL, BEGUN + LINES_PER_CELL + 4)
+WORDS = BEGUN + LINES_PER_CELL
+USER, ASSISTANT, ANSWERING, ASIDE = range(WORDS, WORDS + 4)
 """Marks of text alone: the words that say who speaks, and from the second layer on the token that
-an answer comes after, and all tokens of an answer."""
+an answer comes after, and all tokens of an answer or behind a line break."""
+BREAK = JOINED
+"""Mark of a line break, where visual tokens have nothing in the first layer."""
 
 LOOKS = (False, True)
 """Ways in which values stand to labels: beside them, or below."""
@@ -110,7 +113,7 @@ START_SCALE = DIM**0.5 / START_FLAG
 ANSWER_FLAG = 2.0
 SURE_SIZE = 0.025
 """Size of what counts least in being sure."""
-assert ANSWERED < DIM
+assert ASIDE < DIM
 assert OWN + OWN_SIZE <= COUNTED
 assert SURE + CANDIDATES <= ROW
 assert ABOVE + PAIR <= LAST_OF_LEFT
