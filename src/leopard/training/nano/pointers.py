@@ -14,7 +14,7 @@ from torch import Tensor
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-LOOKING_LAYER, SPELLING_LAYER = 2, 4
+SPELLING_LAYER = 4
 BEGINNING, SPELL = 1, 2
 """Kinds of characters with known places: the first one of an answer, and those after it."""
 

@@ -376,7 +376,7 @@ FIRST_GATHERING = 1 + JOINING_HEADS[-1]
 
 
 def _gather(heads: Heads) -> None:
-    """Layer 1: the letter pairs of the tile before and above a token, and those of the question."""
+    """Layer 1: the letter pairs above a token, and those of the question."""
     head = FIRST_GATHERING
     both = torch.stack([pairs(line) for line in range(LINES_PER_CELL)]).sum(0) / IMAGE_SCALE
     for distance in ABOVE_DISTANCES:

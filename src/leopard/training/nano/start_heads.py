@@ -35,8 +35,6 @@ RESTING = 31
 """The slowest rotation: it lets heads rest on the first token."""
 FAST = tuple(math.exp(-n / 2.5) + (0.15 if n >= 8 else 0.0) for n in range(16))
 """Shares of rotations in telling distances apart: quick ones know neighbours, slow ones regions."""
-WIDE = tuple(float(n in (3, 4, 5, 6, 8, 10, 13, 16)) for n in range(17))
-"""The same for telling about how far: two tokens more or less hardly count."""
 PEAK = 60.0
 """Attention logit at the distance looked for; a neighbour of it has 0.82 of it at most."""
 NOISE = 0.0005

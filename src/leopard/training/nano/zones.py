@@ -48,10 +48,10 @@ LAST_OF_LEFT = SLOTS * CODE
 LEFT_PER_LINE = 2
 """Characters at the end of the left cell that are known."""
 ABOVE = PLACES * CODE
-"""From the third layer on, over the repeated ends of lines: letter pairs of the tokens above."""
+"""From the second layer on, over the repeated ends of lines: letter pairs of the tokens above."""
 PAIRS = LAST_OF_LEFT + LINES_PER_CELL * LEFT_PER_LINE * CODE
-"""For each line the letter pairs of the tokens left of it; from the third layer on also in the crop
-before."""
+"""For each line the letter pairs of the tokens left of it; from the second layer on also in the
+crop before."""
 ROW = PAIRS + LINES_PER_CELL * PAIR
 """Where a visual token stands: row of its crop, then about where in the sequence."""
 TILE = ROW + AXIS
