@@ -37,6 +37,7 @@ class LeopardReaderConfig(PreTrainedConfig):
         num_classes: Characters told apart; class 0 is nothing and has no code.
         code_size: Length of a character's code.
         chain_size: Length of what spelling remembers along a line.
+        num_told: Last characters of the cell to the left that spelling is told.
         pair_size: Length of what says which letter pairs stand before a line; 0 to pass none on.
         pair_units: Hidden units that a letter pair is turned into a vector by.
         ordinal_waves: Radians from one place of a line to the next, by which ordinals are told;
@@ -62,6 +63,7 @@ class LeopardReaderConfig(PreTrainedConfig):
         num_classes: int = 0,
         code_size: int = 0,
         chain_size: int = 0,
+        num_told: int = 0,
         pair_size: int = 0,
         pair_units: int = 0,
         ordinal_waves: Sequence[float] = (),
@@ -76,7 +78,7 @@ class LeopardReaderConfig(PreTrainedConfig):
         self.cell_size = cell_size or hidden_size
         self.lines_per_cell, self.places_per_line = lines_per_cell, places_per_line
         self.last_per_line, self.num_classes = last_per_line, num_classes
-        self.code_size, self.chain_size = code_size, chain_size
+        self.code_size, self.chain_size, self.num_told = code_size, chain_size, num_told
         self.pair_size, self.pair_units = pair_size, pair_units
         self.ordinal_waves = list(ordinal_waves)
         side = image_size // patch_size
@@ -165,6 +167,8 @@ class LeopardReader(PreTrainedModel):
         elif isinstance(module, Spelling):
             nn.init.normal_(module.codes, std=module.codes.shape[1] ** -0.5)
             nn.init.normal_(module.told.weight, std=0.1)
+            if module.left is not None:
+                nn.init.zeros_(module.left.weight)
         elif isinstance(module, LeopardReader):
             nn.init.trunc_normal_(module.position_embedding, std=0.02)
 

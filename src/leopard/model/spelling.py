@@ -2,8 +2,10 @@
 
 Each line of a cell is spelled by a small recurrent network that is told, at every place, which
 character it has just read, so that none is read twice or skipped where the cell alone would leave
-it open (as transducers do in speech: Graves 2012, arXiv 1211.3711; here one step a place). What is
-passed on is the mean of the characters' codes, weighed by how sure it is (a soft codebook).
+it open (as transducers do in speech: Graves 2012, arXiv 1211.3711; here one step a place). Cells of
+a row follow one another, each told the last characters of the one before, so that a letter on the
+edge of two is read once. What is passed on is the mean of the characters' codes, weighed by how
+sure it is (a soft codebook).
 """
 
 from __future__ import annotations
@@ -25,6 +27,8 @@ FADING = 0.9
 """What an empty cell leaves of the bag before it."""
 FRESH = 0.5
 """How much more a beginning counts that is set apart."""
+CERTAIN = 0.98
+"""From here on two lines that say the same are both believed."""
 EMPTY = 3
 """Places that an empty cell counts as: text on both sides of a gap does not go on as one."""
 
@@ -51,6 +55,10 @@ class Spelling(nn.Module):
         self.hint = nn.Linear(config.cell_size, 3 * size)
         self.told = nn.Embedding(self.num_classes, 3 * size)
         """By the class of the character before; class 0 where a line begins."""
+        self.num_told = config.num_told
+        told_classes = self.num_told * self.num_classes
+        self.left = nn.Embedding(told_classes, size) if self.num_told else None
+        """By the classes of the last characters of the line to the left, last one first."""
         self.recur = nn.Linear(size, 3 * size)
         self.say = nn.Linear(size, self.num_classes)
         self.codes = nn.Parameter(torch.zeros(self.num_classes - 1, config.code_size))
@@ -58,20 +66,28 @@ class Spelling(nn.Module):
         waves = config.ordinal_waves
         self.ordinals = Ordinals(waves, config.code_size) if waves else None
 
-    def weigh(self, cells: Tensor, known: Tensor | None = None) -> Tensor:
+    def weigh(
+        self, cells: Tensor, known: Tensor | None = None, left: Tensor | None = None
+    ) -> Tensor:
         """Weigh the characters of each place, each line from left to right.
 
         Args:
             cells: (..., cell_size).
             known: Classes that stand there, (..., lines * places), for lessons: each place is told
                 the true one before it instead of the likeliest.
+            left: Classes of the last characters of each line in the cell to the left, last one
+                first, (..., lines, num_told); not needed where spelling is told none.
 
         Returns:
             Logits, (..., lines * places, num_classes).
         """
         shape = cells.shape[:-1]
         alone = self.head(cells).view(*shape, self.num_lines, self.num_places, self.num_classes)
-        hidden = torch.tanh(self.begin(cells)).view(*shape, self.num_lines, self.size)
+        begin = self.begin(cells).view(*shape, self.num_lines, self.size)
+        if self.left is not None and left is not None:
+            first = torch.arange(self.num_told, device=cells.device) * self.num_classes
+            begin = begin + self.left(left + first).sum(-2)
+        hidden = torch.tanh(begin)
         hint = self.hint(cells)[..., None, :]
         before = torch.zeros(*shape, self.num_lines, dtype=torch.long, device=cells.device)
         if known is not None:
@@ -82,6 +98,81 @@ class Spelling(nn.Module):
             logits.append(alone[..., place, :] + self.say(hidden))
             before = logits[-1].argmax(-1) if known is None else known[..., place]
         return torch.stack(logits, -2).flatten(-3, -2)
+
+    def _weigh_rows(self, cells: Tensor) -> Tensor:
+        """As `weigh`, for (crops, cells, cell_size): column after column, each told the one before.
+
+        Returns:
+            Logits, (crops, cells, lines, places, num_classes).
+        """
+        lines = (self.num_lines, self.num_places)
+        if self.left is None:
+            alike: Tensor = self.weigh(cells).unflatten(-2, lines)
+            return alike
+        rows = cells.unflatten(1, (self.side, self.side))
+        columns = []
+        left = rows.new_zeros((*rows.shape[:2], self.num_lines, self.num_told), dtype=torch.long)
+        for column in rows.unbind(2):
+            logits = self.weigh(column, left=left).unflatten(-2, lines)
+            columns.append(logits)
+            said = logits.argmax(-1)
+            is_last = self._last(said, self.num_told)
+            left = (is_last * said[..., None, :]).sum(-1)
+        return torch.stack(columns, 2).flatten(1, 2)
+
+    def _once(self, said: Tensor, sure: Tensor) -> Tensor:
+        """Which lines of cells are kept, so that no text is read by two lines, one over the other.
+
+        Print whose middle is near the border of two lines may be read by both. Where two lines of a
+        row say about the same in most of the cells in which both say something, the one that is
+        less sure is left out in these, unless both are nearly certain.
+
+        Args:
+            said: Classes, (crops, cells, lines, places).
+            sure: How likely each line is not empty, (crops, cells, lines).
+
+        Returns:
+            (crops, cells, lines).
+        """
+        grid = (self.side, self.side)
+        lines = said.unflatten(1, grid).transpose(2, 3).flatten(1, 2)  # (crops, lines, columns, ..)
+        sureness = sure.unflatten(1, grid).transpose(2, 3).flatten(1, 2)
+        above, below = lines[:, :-1], lines[:, 1:]
+        length = (lines > 0).long().cumprod(-1).sum(-1)
+        shared = (length[:, :-1] > 0) & (length[:, 1:] > 0)
+        same = [
+            ((one == other) & (one > 0)).sum(-1)
+            for one, other in (
+                (above, below),
+                (above[..., 1:], below[..., :-1]),
+                (above[..., :-1], below[..., 1:]),
+            )
+        ]
+        longest = torch.maximum(length[:, :-1], length[:, 1:])
+        is_alike = shared & (2 * torch.stack(same).amax(0) >= longest)
+        num_shared, num_alike = shared.sum(-1), is_alike.sum(-1)
+        first, second = ((part * shared).sum(-1) for part in (sureness[:, :-1], sureness[:, 1:]))
+        is_open = torch.minimum(first, second) < CERTAIN * num_shared
+        is_double = (num_alike > 0) & (2 * num_alike >= num_shared) & is_open
+        twice = shared & is_double[..., None]
+        is_first_out = (first < second)[..., None]
+        out = nn.functional.pad(twice & is_first_out, (0, 0, 0, 1)) | nn.functional.pad(
+            twice & ~is_first_out, (0, 0, 1, 0)
+        )
+        return ~out.unflatten(1, (self.side, self.num_lines)).transpose(2, 3).flatten(1, 2)
+
+    def _last(self, said: Tensor, count: int) -> Tensor:
+        """Which places hold the last characters of lines, (..., lines, count, places), last first.
+
+        Args:
+            said: Classes, (..., lines, places); nothing stands behind the first 0.
+            count: So many characters.
+        """
+        end = (said > 0).long().cumprod(-1).sum(-1)
+        back = torch.arange(1, count + 1, device=said.device)
+        at = end[..., None] - back  # below 0 where the line is shorter
+        is_at: Tensor = at[..., None] == torch.arange(self.num_places, device=said.device)
+        return is_at
 
     def _step(self, hidden: Tensor, given: Tensor) -> Tensor:
         """One step of a gated recurrent unit (Cho et al. 2014, arXiv 1406.1078)."""
@@ -100,15 +191,13 @@ class Spelling(nn.Module):
         Returns:
             (crops, cells, slots, num_classes), class 0 for nothing.
         """
-        logits = self.weigh(cells).unflatten(-2, (self.num_lines, self.num_places))
-        is_there = (logits.argmax(-1) > 0).long().cumprod(-1)  # (crops, cells, lines, places)
-        shares = logits.softmax(-1) * is_there[..., None]
-        end = is_there.sum(-1)
-        back = torch.arange(1, self.num_last + 1, device=cells.device)
-        at = end[..., None] - back  # below 0 where the line is shorter
-        places = torch.arange(self.num_places, device=cells.device)
-        is_last = (at[..., None] == places).to(shares.dtype)  # (..., lines, last, places)
-        last = is_last @ shares
+        logits = self._weigh_rows(cells)
+        said = logits.argmax(-1)  # (crops, cells, lines, places)
+        shares = logits.softmax(-1)
+        is_kept = self._once(said, 1 - shares[..., 0, 0])
+        said = said * is_kept[..., None]
+        shares = shares * (said > 0).long().cumprod(-1)[..., None]
+        last = self._last(said, self.num_last).to(shares.dtype) @ shares
         return torch.cat([shares.flatten(2, 3), last.flatten(2, 3)], 2)
 
     def forward(self, shares: Tensor) -> Tensor:
@@ -160,7 +249,7 @@ class LetterPairs(nn.Module):
     network, and those of a passage are added up (a bag of character n-grams, as in fastText:
     Bojanowski et al. 2017, arXiv 1607.04606). A passage goes on from cell to cell of a row; after
     an empty cell a new one begins. What is passed on is about 1 long, however long the passage; in
-    the last column it holds that cell too, for the crop that comes next. The last number of a
+    the last column that cell is added, for the crop that comes next. The last number of a
     character's code, twice, is how much of a character there is.
     """
 
@@ -201,7 +290,8 @@ class LetterPairs(nn.Module):
             going_on = torch.where(was_filled, passage, 0) + bag
             passage = torch.where(filled, going_on, passage * FADING)
             was_filled = filled
-        passages = torch.stack([*found[:-1], passage], 2)
+        found[-1] = found[-1] + bags[:, :, -1]
+        passages = torch.stack(found, 2)
         return passages * (SHORT**2 + passages.square().sum(-1, keepdim=True)).rsqrt()
 
 
@@ -213,7 +303,8 @@ class Ordinals(nn.Module):
     arXiv 1706.03762), so that one further on is a rotation. Passed on are, each for all lines: that
     of a line's first place; that of the last place where something begins, which is a character
     after nothing or after a blank; in the last column that of the place after the end; and, one
-    number a line, whether no text ends left of it in the crop, whether it goes on from the crop's
+    number a line, whether no text ends left of it in the crop but what has come in over the crop's
+    left edge, whether it goes on from the crop's
     left edge to here without a gap, and whether anything begins in it (more than 1 where that is
     set apart, or comes after a colon).
 
@@ -264,9 +355,13 @@ class Ordinals(nn.Module):
 
     @staticmethod
     def _is_open(filled: Tensor) -> Tensor:
-        """Whether no text ends left of each cell, (crops, rows, columns, lines)."""
+        """Whether no text ends left of each cell, but one from the left edge on.
+
+        Args:
+            filled: (crops, rows, columns, lines).
+        """
         right_edge = nn.functional.pad(filled[:, :, :-1] & ~filled[:, :, 1:], (0, 0, 1, 0))
-        return right_edge.long().cumsum(2) == 0
+        return right_edge.long().cumsum(2) <= filled[:, :, :1].long()
 
     def _told(self, ordinals: Tensor) -> Tensor:
         """Waves of ordinals, (..., 2 * waves)."""

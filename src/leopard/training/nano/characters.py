@@ -51,6 +51,10 @@ SAME_LINE = 2.0
 GAP, WIDEST_GAP = 0.6, 2.0 * CELL
 """Narrowest gap that looks like a blank, in heights of a character; and the widest in pixels: after
 it an empty cell tells."""
+NUM_TOLD = 2
+"""Characters at the end of a line that spelling is told of in the cell to the right."""
+LOOSE = 5.0
+"""Pixels by which the left edge of a cell is moved in reading lessons."""
 LINE_GAP = 4.0
 """Middles of lines are at least this far apart, in pixels."""
 
@@ -141,17 +145,11 @@ def cell_slots(
         Classes per slot, (rows, cols, SLOTS), 0 for an empty slot; and the place of each character,
         its token counted row by row, or None where it found no slot.
     """
-    cells: dict[tuple[int, int], list[tuple[float, float, int]]] = defaultdict(list)
-    for index, glyph in enumerate(glyphs):
-        x, y = glyph.box.center[0], glyph.line_middle
-        row, col = int(y // CELL), int(x // CELL)
-        if 0 <= row < rows and 0 <= col < cols:
-            cells[row, col].append((y, x, index))
     is_spaced_at = _spaced(glyphs)
     slots = np.zeros((rows, cols, SLOTS), np.int16)
     places: list[Place | None] = [None] * len(glyphs)
-    for (row, col), members in cells.items():
-        for number, line in _numbered(_lines(members), glyphs, row * CELL):
+    for (row, col), lines in _cell_lines(glyphs, rows, cols).items():
+        for number, line in lines.items():
             slot = number * PLACES_PER_LINE
             for index in line:
                 is_spaced = is_spaced_at[index]
@@ -166,6 +164,64 @@ def cell_slots(
                 slot += 1
             name_last(slots[row, col], number, slot)
     return slots, places
+
+
+def loose_slots(
+    glyphs: Sequence[Glyph], rows: int, cols: int, side: int, rng: np.random.Generator
+) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
+    """As `cell_slots` for lessons in which what was read further left decides where a cell begins.
+
+    The left edge of each cell is moved by up to LOOSE pixels, on its own: what lies left of it is
+    told, what lies right of it is to be read. So a letter on the edge is read here exactly when it
+    was not read before.
+
+    Args:
+        glyphs: Characters, in pixels of the canvas.
+        rows: Rows of cells.
+        cols: Columns of cells.
+        side: Cells along the side of a crop; nothing is told across the edge of one.
+        rng: Moves edges.
+
+    Returns:
+        Classes per slot, (rows, cols, PLACES), and what is told of the line to the left, last
+        character first, (rows, cols, LINES_PER_CELL, NUM_TOLD); 0 for nothing.
+    """
+    is_spaced_at = _spaced(glyphs)
+    cells = _cell_lines(glyphs, rows, cols)
+    slots = np.zeros((rows, cols, LINES_PER_CELL, PLACES_PER_LINE), np.int16)
+    told = np.zeros((rows, cols, LINES_PER_CELL, NUM_TOLD), np.int16)
+    moved = rng.uniform(-LOOSE, LOOSE, (rows, cols, LINES_PER_CELL))
+    reached = {*cells, *((row, col + 1) for row, col in cells if col + 1 < cols)}
+    for row, col in reached:
+        for number in range(LINES_PER_CELL):
+            line = cells.get((row, col), {}).get(number, [])
+            if col % side:
+                line = cells.get((row, col - 1), {}).get(number, []) + line
+            edge = col * CELL + moved[row, col, number] if col % side else -np.inf
+            parts: tuple[list[int], list[int]] = ([], [])
+            for index in line:
+                classes = parts[int(glyphs[index].box.center[0] >= edge)]
+                classes += [BLANK] * is_spaced_at[index] + [character_class(glyphs[index].text)]
+            left, here = parts[0][::-1][:NUM_TOLD], parts[1][:PLACES_PER_LINE]
+            told[row, col, number, : len(left)] = left
+            slots[row, col, number, : len(here)] = here
+    return slots.reshape(rows, cols, PLACES), told
+
+
+def _cell_lines(
+    glyphs: Sequence[Glyph], rows: int, cols: int
+) -> dict[tuple[int, int], dict[int, list[int]]]:
+    """Characters by (row, column) of their cell and number of their line, from left to right."""
+    cells: dict[tuple[int, int], list[tuple[float, float, int]]] = defaultdict(list)
+    for index, glyph in enumerate(glyphs):
+        x, y = glyph.box.center[0], glyph.line_middle
+        row, col = int(y // CELL), int(x // CELL)
+        if 0 <= row < rows and 0 <= col < cols:
+            cells[row, col].append((y, x, index))
+    return {
+        (row, col): dict(_numbered(_lines(members), glyphs, row * CELL))
+        for (row, col), members in cells.items()
+    }
 
 
 def name_last(cell: NDArray[np.integer], line: int, end: int) -> None:
@@ -241,21 +297,50 @@ def image_slots(
         Classes, (visual tokens of the image, SLOTS), and the place of each character.
     """
     side = image.crop_size // CELL
-    per_crop = side * side
+    moved, rows, cols = _on_canvas(glyphs, image)
+    slots, places = cell_slots(moved, rows, cols)
+    if image.grid is None:
+        return slots.reshape(-1, SLOTS), places
+    return _by_tiles(slots, side), [
+        place and _in_tiles(place, side, cols // side) for place in places
+    ]
+
+
+def loose_image_slots(
+    glyphs: Sequence[Glyph], image: TiledImage, rng: np.random.Generator
+) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
+    """`loose_slots` of every visual token of an image, in prompt order.
+
+    Returns:
+        Classes, (visual tokens, PLACES), and what is told, (visual tokens, LINES_PER_CELL,
+        NUM_TOLD).
+    """
+    side = image.crop_size // CELL
+    moved, rows, cols = _on_canvas(glyphs, image)
+    slots, told = loose_slots(moved, rows, cols, side, rng)
+    if image.grid is None:
+        return slots.reshape(-1, PLACES), told.reshape(-1, *told.shape[2:])
+    return _by_tiles(slots, side), _by_tiles(told, side)
+
+
+def _on_canvas(glyphs: Sequence[Glyph], image: TiledImage) -> tuple[list[Glyph], int, int]:
+    """Characters in pixels of what is cut into tiles, and its rows and columns of cells."""
+    side = image.crop_size // CELL
     canvas, resized, paste = image.canvas, image.resized, image.paste_at
     if image.grid is None or canvas is None or resized is None or paste is None:
         scale = (image.crop_size / image.size.width, image.crop_size / image.size.height)
-        moved = [glyph.scaled(scale, (0.0, 0.0)) for glyph in glyphs]
-        slots, places = cell_slots(moved, side, side)
-        return slots.reshape(per_crop, SLOTS), places
+        return [glyph.scaled(scale, (0.0, 0.0)) for glyph in glyphs], side, side
     factor = resized.width / image.size.width
     moved = [glyph.scaled((factor, factor), paste) for glyph in glyphs]
-    rows, cols = image.grid.rows, image.grid.cols
-    slots, places = cell_slots(moved, rows * side, cols * side)
-    tiles = slots.reshape(rows, side, cols, side, SLOTS).transpose(0, 2, 1, 3, 4)
-    thumbnail = np.zeros((per_crop, SLOTS), np.int16)
-    tokens = np.concatenate([thumbnail, tiles.reshape(-1, SLOTS)])
-    return tokens, [place and _in_tiles(place, side, cols) for place in places]
+    return moved, image.grid.rows * side, image.grid.cols * side
+
+
+def _by_tiles(cells: NDArray[np.int16], side: int) -> NDArray[np.int16]:
+    """Rows and columns of cells to those of a thumbnail, which are 0, and of tile after tile."""
+    rows, cols = cells.shape[0] // side, cells.shape[1] // side
+    tiles = cells.reshape(rows, side, cols, side, *cells.shape[2:]).swapaxes(1, 2)
+    flat = tiles.reshape(-1, *cells.shape[2:])
+    return np.concatenate([np.zeros((side * side, *cells.shape[2:]), np.int16), flat])
 
 
 def _in_tiles(place: Place, side: int, tile_cols: int) -> Place:

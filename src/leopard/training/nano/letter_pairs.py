@@ -35,8 +35,19 @@ figure signed approved 1 2 3 4 5 6 7 8 9 0 2019 2020 2021 10 12 15 100 250 000 0
 24
 """
 """Words about as documents have them."""
-ASKING = "what is the which does it say for give find value show document printed"
-"""Words of questions that hardly tell what is asked for."""
+ASKING = "what is the which does it say for give find value show document printed ........"
+"""Words of questions that hardly tell what is asked for; and dots between labels and values."""
+PHRASES = """
+What is the|What's the|What does it say for|What does the document give?|Which is shown?|is printed?
+What value belongs to|What is entered for|What is given under|What is written next to|is stated?
+What appears under|Find the|Can you find the|Name the|State the|Read the|Give the|Tell me the
+I need the|Look up the|Look up|Please extract the|Who is the|Where is the|When was the|How many
+How much is the|How high is the|In the row|in the part|in the column|On page 1:|On the first page:
+In image 2:|Under|For|of|in the table|According to the document|what is the|which|are there?
+"""
+"""Parts of questions that do not tell what is asked for."""
+RETAINED = 0.2
+"""How much of what such parts say most is kept; the smaller, the less."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +81,30 @@ def pair_weights() -> PairWeights:
     made = (hidden - mean) @ fold.T
     fold = fold * (LENGTH / made.square().sum(1).mean().sqrt())
     return PairWeights(units, bias, fold, -fold @ mean)
+
+
+@cache
+def asking_filter() -> Tensor:
+    """What makes the bag of a question say less of `PHRASES` and more of labels, (PAIR, PAIR).
+
+    The inverse of what such phrases have in common, as in Fisher's discriminant (Fisher 1936):
+    directions in which they differ from nothing count less.
+    """
+    phrases = [part for line in PHRASES.split("\n") for part in line.split("|") if part]
+    bags = torch.stack([_bag(phrase) for phrase in phrases])
+    common = bags.T @ bags / len(bags)
+    kept = torch.linalg.inv(common / common.diagonal().mean() + RETAINED * torch.eye(PAIR))
+    labels = torch.stack([_bag(word) for word in COMMON.split() if word.isalpha()])
+    return kept * (labels.norm(dim=1) / (labels @ kept).norm(dim=1)).mean()
+
+
+def _bag(text: str) -> Tensor:
+    """Mean vector of the letter pairs of a text, (PAIR,)."""
+    weights, codes = pair_weights(), torch.cat([torch.zeros(1, CODE), class_codes()])
+    classes = [BLANK, *(BLANK if char == " " else class_of(char) for char in text)]
+    both = torch.cat([codes[classes[1:]], codes[classes[:-1]]], 1)
+    hidden = nn.functional.silu(both @ weights.units.T + weights.bias)
+    return (hidden @ weights.fold.T + weights.fold_bias).mean(0)
 
 
 def _likely_pairs() -> Tensor:

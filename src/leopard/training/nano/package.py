@@ -21,6 +21,7 @@ from leopard.training.nano.characters import (
     LAST_PER_LINE,
     LINES_PER_CELL,
     NUM_CLASSES,
+    NUM_TOLD,
     PLACES_PER_LINE,
 )
 from leopard.training.nano.codes import class_codes, class_of
@@ -115,6 +116,7 @@ def nano_config() -> LeopardConfig:
             num_classes=NUM_CLASSES,
             code_size=CODE,
             chain_size=160,
+            num_told=NUM_TOLD,
             pair_size=PAIR,
             pair_units=PAIR_UNITS,
             ordinal_waves=wave_angles(),

@@ -22,10 +22,9 @@ from leopard.processor.crops import TiledImage, plan_crops, stack_crops
 from leopard.schema.geometry import CropGeometry, ImageSize
 from leopard.training.nano.characters import (
     NUM_CLASSES,
-    PLACES,
     PLACES_PER_LINE,
     dense_map,
-    image_slots,
+    loose_image_slots,
 )
 from leopard.training.nano.lessons import Lesson
 
@@ -36,12 +35,14 @@ MAX_TILES = 12
 """Tiles of a page: three columns and four rows show text of 8 points as it is read best."""
 NOTHING_WEIGHT = 0.15
 """Weight of empty places in the dense lesson."""
-EMPTY_LINE_WEIGHT = 0.3
+EMPTY_LINE_WEIGHT = 1.0
 EMPTY_CELL_SHARE = 0.1
 """Share of empty cells that are asked about."""
 LEAST_PLACES = 150
 """Crops with fewer printed places teach too little."""
 OTHER_CROP_SHARE = 0.12
+MISHEARD = 0.04
+"""Share of the characters told of the cell to the left that are other ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,9 @@ class CropLesson:
     dense: NDArray[np.int16]
     """Class of each place, (side / 4, side / 4)."""
     slots: NDArray[np.int16]
-    """Classes of each visual token, (tokens, SLOTS)."""
+    """Classes of each visual token, (tokens, PLACES)."""
+    told: NDArray[np.int16]
+    """Classes told of the lines to the left, (tokens, LINES_PER_CELL, NUM_TOLD)."""
 
 
 def crop_lessons(lessons: Sequence[Lesson]) -> list[CropLesson]:
@@ -75,15 +78,14 @@ def _all_crops(lesson: Lesson) -> list[CropLesson]:
     plan = plan_crops([size], geometry=GEOMETRY, policy=POLICY, max_tiles_per_image=MAX_TILES)
     tiled = plan.images[0]
     pixels = stack_crops([lesson.image], plan)
-    slots, _ = image_slots(lesson.glyphs, tiled)
+    rng = np.random.default_rng(len(lesson.glyphs))
+    slots, told = loose_image_slots(lesson.glyphs, tiled, rng)
     per_crop = GEOMETRY.visual_tokens_per_crop
     dense = _dense_crops(lesson, tiled)
     if tiled.grid is not None:
         dense = [np.zeros_like(dense[0]), *dense]
-    return [
-        CropLesson(pixels[n], dense[n], slots[n * per_crop : (n + 1) * per_crop])
-        for n in range(tiled.num_crops)
-    ]
+    split = [slice(n * per_crop, (n + 1) * per_crop) for n in range(tiled.num_crops)]
+    return [CropLesson(pixels[n], dense[n], slots[at], told[at]) for n, at in enumerate(split)]
 
 
 def _dense_crops(lesson: Lesson, tiled: TiledImage) -> list[NDArray[np.int16]]:
@@ -135,7 +137,8 @@ class ReadingLessons(nn.Module):
         """
         pixels = torch.from_numpy(np.stack([item.pixels for item in batch]))
         dense = torch.from_numpy(np.stack([item.dense for item in batch])).long()
-        slots = stacked_slots(batch)
+        slots = torch.from_numpy(np.stack([item.slots for item in batch])).long()
+        told = torch.from_numpy(np.stack([item.told for item in batch])).long()
         is_learning = torch.is_grad_enabled() and not self.are_heads_alone
         autocast = torch.autocast("cpu", torch.bfloat16, enabled=has_fast_bfloat16())
         with torch.set_grad_enabled(is_learning), autocast:
@@ -145,8 +148,8 @@ class ReadingLessons(nn.Module):
         loss = nn.functional.cross_entropy(places, dense, weight=self.class_weights)
         is_filled = (slots > 0).any(-1)
         asked = is_filled | (torch.rand(is_filled.shape) < EMPTY_CELL_SHARE)
-        truth = slots[asked][:, :PLACES]
-        guess = self.spelling[0].weigh(cells[asked], truth)
+        truth = slots[asked]
+        guess = self.spelling[0].weigh(cells[asked], truth, _misheard(told[asked]))
         weights = _slot_weights(truth)
         errors = nn.functional.cross_entropy(guess.transpose(1, 2), truth, reduction="none")
         loss = loss + (errors * weights).sum() / weights.sum()
@@ -169,9 +172,10 @@ def _slot_weights(truth: Tensor) -> Tensor:
     return (is_before_end * torch.where(is_line, 1.0, EMPTY_LINE_WEIGHT)).flatten(1)
 
 
-def stacked_slots(batch: list[CropLesson]) -> Tensor:
-    """Classes of all slots of a batch, (crops, visual tokens, SLOTS)."""
-    return torch.from_numpy(np.stack([item.slots for item in batch])).long()
+def _misheard(told: Tensor) -> Tensor:
+    """Some classes are others, as they are when they have been misread; none comes or goes."""
+    others = torch.randint_like(told, 1, NUM_CLASSES)
+    return torch.where((told > 0) & (torch.rand(told.shape) < MISHEARD), others, told)
 
 
 def _share(flags: Tensor) -> float:

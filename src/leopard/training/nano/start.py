@@ -39,12 +39,13 @@ from leopard.training.nano.characters import (
     SLOTS,
 )
 from leopard.training.nano.codes import byte_classes, class_codes
-from leopard.training.nano.letter_pairs import pair_weights
+from leopard.training.nano.letter_pairs import asking_filter, pair_weights
 from leopard.training.nano.start_counting import (
     JOINING_HEADS,
     add_ordinals,
     count_characters,
     find_crop_before,
+    fitted_turns,
     join_crops,
     tell_asides,
 )
@@ -366,11 +367,14 @@ def _find_next(heads: Heads) -> None:
         heads.prefer(slot, at, Likeness(meant[tile], place[tile], TILE_LOGIT, TILE_BITS))
 
 
-ABOVE_GAIN, ASKED_GAIN = 0.2, 10.0
-ABOVE_DISTANCES = (11, 10, 24, 23)
+ABOVE_GAINS, ASKED_GAIN = (0.2, 0.2, 0.2, 0.2, 0.0), 20.0
+ABOVE_DISTANCES = (11, 10, 24, 23, 12)
 """Tokens back to those right above a token that have what is above it before them."""
-ASKED_REACHES = (50, 100)
-"""Reaches, in tokens, of the heads that gather what is asked."""
+ASKED_SLOPE = 0.05
+"""Attention logit that a token's distance costs in gathering what is asked: what was asked before
+must count less."""
+ASKED_REACH = 220
+"""Tokens back to which they gather: a question, how to answer it, and the answer so far."""
 FIRST_GATHERING = 1 + JOINING_HEADS[-1]
 """First head of layer 1 that gathers; those before count characters and join crops."""
 
@@ -379,32 +383,38 @@ def _gather(heads: Heads) -> None:
     """Layer 1: the letter pairs above a token, and those of the question."""
     head = FIRST_GATHERING
     both = torch.stack([pairs(line) for line in range(LINES_PER_CELL)]).sum(0) / IMAGE_SCALE
-    for distance in ABOVE_DISTANCES:
+    for distance, gain in zip(ABOVE_DISTANCES, ABOVE_GAINS, strict=True):
         heads.look_back(head, Peak(distance), IMAGE_MARK, IMAGE_MARK)
-        heads.carry(head, both, directions(ABOVE, PAIR) * ABOVE_GAIN)
+        heads.carry(head, both, directions(ABOVE, PAIR) * gain)
         head += 1
     asked = directions(ASKED, PAIR) * ASKED_GAIN
-    for reach in ASKED_REACHES:
-        _read_back(heads, head, reach)
-        heads.carry(head, directions(OWN_PAIR, PAIR) / TEXT_SCALE, asked)
-        head += 1
-    assert head <= NUM_HEADS
+    _read_back(heads, head, ASKED_SLOPE)
+    heads.carry(head, directions(OWN_PAIR, PAIR) / TEXT_SCALE, asked)
+    assert head < NUM_HEADS
 
 
-def _read_back(heads: Heads, head: int, reach: int) -> None:
-    """Text attends to letters of questions before it, alike up to some distance; no more."""
+def _read_back(heads: Heads, head: int, slope: float) -> None:
+    """Text attends to letters of questions before it, the more the nearer; no more from some on.
+
+    The logit falls in a straight line, so the shares of a question's letters stay the same however
+    much stands behind it.
+    """
+    root, least = math.sqrt(HEAD), 3.0
+    near = least + slope * torch.arange(ASKED_REACH, -1, -1).double()
     heads.clear(head)
+    heads.query[head, :RESTING, TEXT] = root / (FLAG * TEXT_SCALE)
+    for half, part in enumerate(fitted_turns(near, ASKED_REACH + 60, -least)):
+        first = half * HALF
+        heads.key[head, first : first + len(part), TEXT] = part / (FLAG * TEXT_SCALE)
     heads.key[head, RESTING, IMAGE] = -400 / (FLAG * IMAGE_SCALE)
     heads.key[head, RESTING, SPECIAL] = -400 / (ANSWER_FLAG * TEXT_SCALE)
     heads.key[head, RESTING, ASIDE] = -400 / TEXT_SCALE
-    for slower in (1, 4, 20):
-        heads.keep_near(head, slower * reach, 3.0, TEXT_MARK)
-    heads.rest(head, RESTING, 3.0, TEXT_MARK)
+    heads.rest(head, RESTING, least, TEXT_MARK)
     heads.rest(head, RESTING, 10.0, IMAGE_MARK)
 
 
 LOOK_GAIN = 40.0
-BEGIN_LOGIT = 12.0
+BEGIN_LOGIT = 40.0
 """What it is worth that something begins."""
 LEVELS = ((34.0, 1.0, 1.0), (45.0, 0.5, 4.0), (58.0, 0.4, 16.0), (74.0, 0.4, 64.0))
 """For each head of a candidate: attention logit at which it rests, how sharp it is, and how much it
@@ -439,7 +449,7 @@ def _look_near(heads: Heads, head: int, around: Tensor, line: int, sharpness: fl
     root = math.sqrt(HEAD)
     scale = math.sqrt(LOOK_GAIN * sharpness * root)
     heads.clear(head)
-    heads.query[head, :PAIR] = directions(ASKED, PAIR) * scale / TEXT_SCALE
+    heads.query[head, :PAIR] = asking_filter() @ directions(ASKED, PAIR) * scale / TEXT_SCALE
     heads.key[head, :PAIR] = around * scale / IMAGE_SCALE
     heads.query[head, PAIR, TEXT] = 1 / (FLAG * TEXT_SCALE)
     heads.key[head, PAIR, BEGUN + line] = BEGIN_LOGIT * sharpness * root / IMAGE_SCALE

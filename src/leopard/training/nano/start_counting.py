@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from leopard.training.nano.characters import LINES_PER_CELL
+from leopard.training.nano.characters import LINES_PER_CELL, PLACES_PER_LINE
 from leopard.training.nano.start_heads import (
     HALF,
     IMAGE_MARK,
@@ -62,6 +62,7 @@ from leopard.training.nano.zones import (
     directions,
     first_of_line,
     pairs,
+    slot_frame,
     wave_angles,
 )
 
@@ -107,38 +108,46 @@ def count_characters(heads: Heads) -> None:
 
 @cache
 def _shape(angle: float, *, is_sine: bool) -> Tensor:
-    """A wave up to LONGEST tokens back, and no more than -ALONE from FARTHER on; see `_fitted`."""
+    """A wave up to LONGEST tokens back; from FARTHER on no more than -ALONE."""
     near = torch.arange(LONGEST + 1, dtype=torch.float64)
     wave = torch.sin(near * angle) if is_sine else torch.cos(near * angle)
-    return _fitted(COUNT_GAIN * wave, FARTHER, -ALONE)
+    return fitted_turns(COUNT_GAIN * wave, FARTHER, -ALONE)
 
 
-def _fitted(near: Tensor, farther: int, most: float) -> Tensor:
+def fitted_turns(
+    near: Tensor, farther: int, most: float, *, at: Tensor | None = None, count: int = RESTING
+) -> Tensor:
     """Rotations that together make a function of the distance: least squares, step by step.
 
     Args:
-        near: Its values from a distance of 0 on.
+        near: Its values at some distances.
         farther: Distance from which it may only
         most: be so large.
+        at: Distances of `near`; from 0 on if not given.
+        count: Rotations to use, the quickest.
 
     Returns:
         Amplitudes of cosines and sines, (2, rotations).
     """
-    angles = ROPE_THETA ** (-torch.arange(RESTING, dtype=torch.float64) / HALF)
+    angles = ROPE_THETA ** (-torch.arange(count, dtype=torch.float64) / HALF)
 
     def turns(distance: Tensor) -> Tensor:
         turned = distance[:, None] * angles
         return torch.cat([turned.cos(), turned.sin()], 1)
 
     weight, ridge = 30.0, 0.3
-    of_near = turns(torch.arange(len(near), dtype=torch.float64))
-    of_far = turns(torch.cat([torch.arange(farther, 400), torch.arange(400, 3000, 5)]).double())
-    small = torch.eye(2 * RESTING, dtype=torch.float64) * ridge
+    of_near = turns(torch.arange(len(near), dtype=torch.float64) if at is None else at)
+    of_far = turns(
+        torch.cat(
+            [torch.arange(min(farther, 400), 400), torch.arange(max(farther, 400), 3000, 5)]
+        ).double()
+    )
+    small = torch.eye(2 * count, dtype=torch.float64) * ridge
     solve = torch.linalg.pinv(torch.cat([of_near * weight, of_far, small]))
     goal = torch.full((len(of_far),), most, dtype=torch.float64)
     for _ in range(60):
         amplitudes: Tensor = solve @ torch.cat(
-            [near * weight, goal, torch.zeros(2 * RESTING).double()]
+            [near * weight, goal, torch.zeros(2 * count).double()]
         )
         goal = (of_far @ amplitudes).clamp(max=most)
     return amplitudes.view(2, -1).float()
@@ -161,7 +170,7 @@ def tell_asides(heads: Heads) -> None:
     """
     root, mark, hidden = math.sqrt(HEAD), ANSWER_FLAG * TEXT_SCALE, 2.0
     near = NOBODY * (1 + hidden) + 3 + SLOPE * torch.arange(REACH, -1, -1).double()
-    shape = _fitted(near, REACH + 30, NOBODY * (1 + hidden) - 8)
+    shape = fitted_turns(near, REACH + 30, NOBODY * (1 + hidden) - 8)
     heads.query[NEAREST_HEAD, :, TEXT] = 0
     heads.rest(NEAREST_HEAD, RESTING, NOBODY, TEXT_MARK)
     heads.query[NEAREST_HEAD, : shape.shape[1], TEXT] = root / (FLAG * TEXT_SCALE)
@@ -180,10 +189,16 @@ JOINING_HEADS = tuple(range(ORDINAL, ORDINAL + 2 * LINES_PER_CELL))
 that brings letter pairs, then for each line one that brings ordinals."""
 TO_LAST_COLUMN = SIDE * SIDE - SIDE // 2
 """Tokens from the middle of a row back to its last column in the crop before."""
-EDGE_GAIN = 0.8
+EDGE_GAIN = 1.05
 """How loud letter pairs of the crop before are."""
 ABOUT = tuple(float(n in (10, 12, 14, 16)) for n in range(17))
 """Shares of rotations that tell crops apart, but hardly columns."""
+BAND, ROW_LOGIT, LAST_LOGIT, LEAST = 40.0, 20.0, 25.0, 76.0
+"""Attention logits of a crop, of a row, of the last column; and what must be reached."""
+SECOND, CLOSED, REACHED = 5.0, 9.0, 5.0
+"""By how much the crop before the one before is behind; and what it counts that a text ended before
+the last column, or reached it: where a row of the crop before is empty, the one before that counts.
+"""
 
 
 def find_crop_before(heads: Heads) -> None:
@@ -193,27 +208,50 @@ def find_crop_before(heads: Heads) -> None:
     one, so that it is nothing where there is nothing. Another crop may have been before than the
     one on the left: then a line counts from somewhere else, all along.
     """
-    band, row_logit, last, least = 40.0, 20.0, 25.0, 74.0
-    root = math.sqrt(HEAD)
     for number, head in enumerate(JOINING_HEADS):
         line, flag = number % LINES_PER_CELL, OPEN + number
-        run = {flag: IMAGE_SCALE}
-        peak = Peak(TO_LAST_COLUMN, highest=band, shares=ABOUT, rest=None)
-        heads.look_back(head, peak, run, IMAGE_MARK)
+        is_pairs = flag < RUNS
+        peak = Peak(TO_LAST_COLUMN, highest=BAND, shares=ABOUT, rest=None)
+        heads.look_back(head, peak, {flag: IMAGE_SCALE}, IMAGE_MARK)
+        if is_pairs:
+            _look_two_back(heads, head, flag)
         numbers = [*SLOW, *(HALF + number for number in SLOW)]
         row = directions(ROW, AXIS)
-        gain = math.sqrt(row_logit * root / (AXIS / 2)) / PLACE_LENGTH / IMAGE_SCALE
+        gain = math.sqrt(ROW_LOGIT * math.sqrt(HEAD) / (AXIS / 2)) / PLACE_LENGTH / IMAGE_SCALE
         heads.query[head, numbers[:AXIS]] = row * gain
         heads.key[head, numbers[:AXIS]] = row * gain
-        heads.query[head, numbers[AXIS], flag] = root / IMAGE_SCALE
-        heads.key[head, numbers[AXIS], COLUMN_FLAG] = -last / (2 * IMAGE_SCALE)
-        heads.rest(head, RESTING, least, TEXT_MARK | IMAGE_MARK)
-        if flag < RUNS:
+        heads.query[head, numbers[AXIS], flag] = math.sqrt(HEAD) / IMAGE_SCALE
+        key = heads.key[head, numbers[AXIS]]
+        key[COLUMN_FLAG] = -LAST_LOGIT / (2 * IMAGE_SCALE)
+        heads.rest(head, RESTING, LEAST, TEXT_MARK | IMAGE_MARK)
+        if is_pairs:
+            key[flag] = -CLOSED / IMAGE_SCALE
+            key[IMAGE] = CLOSED / (FLAG * IMAGE_SCALE)
+            key += REACHED * slot_frame(line * PLACES_PER_LINE)[-1] / (0.5 * IMAGE_SCALE)
             heads.carry(head, pairs(line) / IMAGE_SCALE, pairs(line) * EDGE_GAIN)
             continue
         read = directions(ENDS + line * ORDINAL, ORDINAL) / IMAGE_SCALE
         read[::2, IMAGE] = -PLACE_LENGTH / (FLAG * IMAGE_SCALE)
         heads.carry(head, read, directions(JOINED + line * ORDINAL, ORDINAL))
+
+
+def _look_two_back(heads: Heads, head: int, flag: int) -> None:
+    """Attend to the last column of the crop before, and nearly as much to that of the one before.
+
+    Args:
+        heads: Of the layer.
+        head: Which.
+        flag: Mark of visual tokens that look.
+    """
+    heads.clear(head)
+    first = torch.arange(SIDE * SIDE - SIDE + 1, SIDE * SIDE + 1)
+    at = torch.cat([torch.zeros(1), first, first + SIDE * SIDE])
+    near = torch.tensor([BAND / 2] + [BAND] * SIDE + [BAND - SECOND] * SIDE).double()
+    shape = fitted_turns(near, 3 * SIDE * SIDE - SIDE, BAND / 2, at=at.double(), count=20)
+    heads.query[head, : shape.shape[1], flag] = math.sqrt(HEAD) / IMAGE_SCALE
+    for half, part in enumerate(shape):
+        start = half * HALF
+        heads.key[head, start : start + len(part), IMAGE] = part / (FLAG * IMAGE_SCALE)
 
 
 def join_crops(mlp: Any) -> None:

@@ -143,13 +143,6 @@ class Heads:
         if peak.rest is not None:
             self.rest(head, RESTING, peak.rest, TEXT_MARK | IMAGE_MARK)
 
-    def keep_near(self, head: int, reach: int, logit: float, marks: dict[int, float]) -> None:
-        """Prefer what is near: one slow cosine, `logit` at 0 and minus that at `reach` tokens."""
-        number = round(HALF * math.log(reach / math.pi) / math.log(ROPE_THETA))
-        for mark, size in marks.items():
-            self.query[head, number, mark] = math.sqrt(logit * math.sqrt(HEAD)) / size
-            self.key[head, number, mark] = math.sqrt(logit * math.sqrt(HEAD)) / size
-
     def prefer(self, head: int, at: int, likeness: Likeness) -> None:
         """Prefer tokens that are where the query says.
 
