@@ -72,6 +72,61 @@ def test_nothing_stands_behind_the_end_of_a_line_and_its_last_ones_are_named_aga
     assert len(ends) > 2
 
 
+def telling(side: int) -> Spelling:
+    """A spelling whose cells are told the last two characters of the line to the left."""
+    torch.manual_seed(0)
+    config = LeopardReaderConfig(
+        image_size=28 * side,
+        cell_size=16,
+        lines_per_cell=2,
+        places_per_line=4,
+        last_per_line=2,
+        num_classes=6,
+        code_size=3,
+        chain_size=8,
+        num_told=2,
+    )
+    spelling = Spelling(config).eval()
+    with torch.no_grad():
+        spelling.head.weight *= 30
+    return spelling
+
+
+def test_cells_are_told_the_last_characters_of_the_line_to_the_left() -> None:
+    spelling = telling(side=2)
+    cells = torch.randn(6, 4, 16)  # rows of two
+    with torch.no_grad():
+        logits = spelling._weigh_rows(cells)
+        said = logits.argmax(-1)[:, ::2]
+        left = torch.zeros(6, 2, 2, 2, dtype=torch.long)
+        for where in torch.cartesian_prod(torch.arange(6), torch.arange(2), torch.arange(2)):
+            crop, row, line = where.tolist()
+            read = said[crop, row, line].tolist()
+            read = read[: read.index(0)] if 0 in read else read
+            for back, number in enumerate(read[:-3:-1]):
+                left[crop, row, line, back] = number
+        expected = spelling.weigh(cells[:, 1::2], left=left).unflatten(-2, (2, 4))
+        untold = spelling.weigh(cells[:, ::2], left=torch.zeros_like(left)).unflatten(-2, (2, 4))
+    assert left.any()
+    torch.testing.assert_close(logits[:, 1::2], expected)
+    torch.testing.assert_close(logits[:, ::2], untold)
+
+
+def test_of_two_lines_that_read_the_same_print_the_less_sure_is_left_out() -> None:
+    spelling = telling(side=3)
+    said = torch.zeros(1, 9, 2, 4, dtype=torch.long)
+    said[0, :3, 1, :3] = torch.tensor([[1, 2, 3], [2, 2, 1], [4, 1, 0]])  # first row, lower line
+    said[0, 3:6, 0, :3] = torch.tensor([[1, 2, 4], [2, 1, 0], [4, 1, 0]])  # and the line below it
+    said[0, 6:, 0, :3] = torch.tensor([[5, 5, 1], [1, 0, 0], [2, 3, 0]])
+    sure = torch.full((1, 9, 2), 0.9)
+    sure[0, 3:6] = 0.6
+    kept = spelling._once(said, sure)
+    assert kept[0, :3].all()
+    assert not kept[0, 3:6, 0].any()
+    assert kept[0, 6:].all()
+    assert spelling._once(said, torch.full((1, 9, 2), 0.99)).all()  # both are believed
+
+
 def passages(codes: torch.Tensor) -> torch.Tensor:
     """What stands before each cell of a row of four, given the codes in its only line."""
     torch.manual_seed(0)
@@ -152,7 +207,8 @@ def test_places_are_counted_along_a_row_and_gaps_count_too() -> None:
     torch.testing.assert_close(found["end"][3:], waves(9))
     assert not found["end"][:3].any()
     assert found["run"].tolist() == [1, 1, 0, 0]
-    assert found["open"].tolist() == [1, 1, 0, 0]
+    assert found["open"].tolist() == [1, 1, 1, 1]  # what began at the edge may be a label's end
+    assert told(letters(0, 2, 0, 1))["open"].tolist() == [1, 1, 0, 0]
 
 
 def test_the_last_beginning_of_a_cell_is_told_and_those_set_apart_count_more() -> None:

@@ -34,11 +34,11 @@ def nano(
 ) -> None:
     """Train the small model from nothing, for hours on a CPU, or go on where it stopped.
 
-    Stages: reader, asking, model. Every stage writes a checkpoint every few minutes and goes on
-    from it; the result is the folder `model`.
+    Stages: reader, model; and asking between them, if asked for by --stage. Every stage writes a
+    checkpoint every few minutes and goes on from it; the result is the folder `model`.
     """
     try:
-        from leopard.training.nano.recipe import STAGES, run_stage
+        from leopard.training.nano.recipe import STAGES, USUAL, run_stage
     except ImportError as error:
         raise ConfigError(f"training needs {error.name}: pip install 'leopard[dev]'") from error
     from leopard.cli._nano_pages import ReadingPages
@@ -51,7 +51,7 @@ def nano(
     import torch
 
     torch.set_num_threads(threads)
-    for name in stage or STAGES:
+    for name in stage or USUAL:
         typer.echo(f"stage {name}", err=True)
         run_stage(name, ReadingPages(), folder, _say, share=share, start=start)
     typer.echo(f"done: {folder}")

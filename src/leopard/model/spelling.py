@@ -159,7 +159,8 @@ class Spelling(nn.Module):
         out = nn.functional.pad(twice & is_first_out, (0, 0, 0, 1)) | nn.functional.pad(
             twice & ~is_first_out, (0, 0, 1, 0)
         )
-        return ~out.unflatten(1, (self.side, self.num_lines)).transpose(2, 3).flatten(1, 2)
+        kept: Tensor = ~out.unflatten(1, (self.side, self.num_lines)).transpose(2, 3).flatten(1, 2)
+        return kept
 
     def _last(self, said: Tensor, count: int) -> Tensor:
         """Which places hold the last characters of lines, (..., lines, count, places), last first.

@@ -60,7 +60,7 @@ def test_a_few_steps_teach_to_say_what_is_printed(whole: SmallLanguageModel) -> 
         figures.append(lessons.learn(batch))
         optimiser.step()
     assert figures[-1]["loss"] < 0.5 * figures[0]["loss"]
-    assert figures[-1]["right"] > figures[0]["right"]
+    assert figures[-1]["right"] >= figures[0]["right"] > 0.9  # the circuit knows them already
     assert all(p.grad is None for p in whole.parameters() if not p.requires_grad)
 
 

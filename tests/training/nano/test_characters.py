@@ -18,6 +18,8 @@ from leopard.training.nano.characters import (
     character_class,
     dense_map,
     image_slots,
+    loose_image_slots,
+    loose_slots,
 )
 
 
@@ -122,3 +124,31 @@ def test_an_image_of_one_crop_is_read_from_its_thumbnail() -> None:
     _, places = image_slots(line("a", 4, 20), tiled)
     assert places[0] is not None
     assert places[0].token == 13  # twice as far down in the squeezed crop
+
+
+def test_loose_edges_move_letters_between_what_is_told_and_what_is_read() -> None:
+    text = "the quick brown fox jumps"
+    glyphs = line(text, 3, 10)
+    slots, told = loose_slots(glyphs, 1, 8, 4, np.random.default_rng(0))
+    firm, _ = cell_slots(glyphs, 1, 8)
+    printed = [BLANK if char == " " else character_class(char) for char in text]
+    moved = 0
+    for col in range(8):
+        here = [int(c) for c in slots[0, col, :PLACES_PER_LINE] if c]
+        before = [int(c) for c in told[0, col, 0] if c][::-1]
+        moved += here != [int(c) for c in firm[0, col, :PLACES_PER_LINE] if c]
+        if col % 4 == 0:
+            assert not before  # nothing is told across the edge of a crop
+        run = before + here
+        at = [n for n in range(len(printed)) if printed[n : n + len(run)] == run]
+        assert at  # what is told and what is read follow one another as printed
+    assert moved > 0
+
+
+def test_loose_edges_of_tiles_follow_the_prompt_order_of_crops() -> None:
+    tiled = plan_crops([ImageSize(728, 364)], policy="fill").images[0]
+    glyphs = line("L", 4, 10) + line("R", 370, 40)
+    slots, told = loose_image_slots(glyphs, tiled, np.random.default_rng(0))
+    assert slots.shape == (3 * 169, PLACES)
+    assert told.shape == (3 * 169, 2, 2)
+    assert np.argwhere(slots.any(1))[:, 0].tolist() == [169, 2 * 169 + 13]

@@ -19,7 +19,6 @@ from leopard.training.nano.package import nano_processor, nano_tokenizer, new_mo
 from leopard.training.nano.start import (
     ABOVE_DISTANCES,
     ANSWER_TOKEN,
-    ASKED_REACHES,
     ASSISTANT_TOKEN,
     END_TOKEN,
     FIRST_GATHERING,
@@ -189,14 +188,39 @@ def test_what_is_said_of_how_to_answer_is_not_looked_for(lessons: AskingLessons)
     assert answered(lessons.whole, question, [studied()]) == "07-4752"
 
 
-def test_text_is_read_on_across_the_edge_of_a_crop(lessons: AskingLessons) -> None:
-    texts = {"Order number: 07-": 364 - 6 * 17, "475299": 364}
+def test_where_nothing_fits_it_says_so(lessons: AskingLessons) -> None:
+    assert answered(lessons.whole, "What is the Zebra voltage?", [studied()]) == "Not answerable"
+
+
+def row_of_crops(texts: dict[str, float], count: int) -> StudiedPage:
+    """A row of crops, with texts that begin so many pixels from the left."""
     glyphs = [glyph for text, x in texts.items() for glyph in line(text, x, 20)]
-    halves = [[g for g in glyphs if (g.box.left >= 364) == is_right] for is_right in (False, True)]
-    halves[1] = [g.scaled((1.0, 1.0), (-364.0, 0.0)) for g in halves[1]]
-    left, right = (cells(half) for half in halves)
-    tokens = np.concatenate([left.tokens, right.tokens])
-    page = StudiedPage(tokens, np.any(tokens, axis=1), (), (), 2)
+    crops = [
+        cells([g.scaled((1.0, 1.0), (-364.0 * n, 0.0)) for g in glyphs if g.box.left // 364 == n])
+        for n in range(count)
+    ]
+    tokens = np.concatenate([crop.tokens for crop in crops])
+    return StudiedPage(tokens, np.any(tokens, axis=1), (), (), count)
+
+
+@pytest.mark.parametrize(
+    ("label_at", "value_at"),
+    [(40, 480), (40, 364 + 330), (364 - 8 * 6, 480), (40, 2 * 364 + 60)],
+    ids=["the next crop", "its last column", "a label across the edge", "the crop after"],
+)
+def test_a_label_is_known_in_crops_further_right(
+    lessons: AskingLessons, label_at: int, value_at: int
+) -> None:
+    page = row_of_crops({"Signed by:": label_at, "Kowalski": value_at}, 3)
+    others = row_of_crops({"Quarterly report": 40, "Harbour": 480}, 3)
+    tokens = np.concatenate([page.tokens, others.tokens])
+    both = StudiedPage(tokens, np.any(tokens, axis=1), (), (), 6)
+    said = answered(lessons.whole, "What is the Signed by?", [both])
+    assert said == "Kowalski"
+
+
+def test_text_is_read_on_across_the_edge_of_a_crop(lessons: AskingLessons) -> None:
+    page = row_of_crops({"Order number: 07-": 364 - 6 * 17, "475299": 364}, 2)
     assert answered(lessons.whole, "What is the Order number?", [page]) == "07-475299"
 
 
@@ -235,8 +259,7 @@ def test_what_is_asked_is_gathered_from_letters_never_from_visual_tokens(
     is_image = known.states[: shares.shape[-1], IMAGE] > FLAG / 2
     assert int(is_image.sum()) == 3 * 169
     question = exercise.input_ids.index(ord("Q"), exercise.image_starts[-1])
-    first = FIRST_GATHERING + len(ABOVE_DISTANCES)
-    for head in range(first, first + len(ASKED_REACHES)):
-        assert float(shares[head, is_image].sum()) < 1e-3
-        # Most goes to the label, the end of the question.
-        assert float(shares[head, question : question + 17].sum()) > 0.5
+    head = FIRST_GATHERING + len(ABOVE_DISTANCES)
+    assert float(shares[head, is_image].sum()) < 1e-3
+    # Most goes to the label, the end of the question.
+    assert float(shares[head, question : question + 17].sum()) > 0.5

@@ -95,7 +95,8 @@ def asking_filter() -> Tensor:
     common = bags.T @ bags / len(bags)
     kept = torch.linalg.inv(common / common.diagonal().mean() + RETAINED * torch.eye(PAIR))
     labels = torch.stack([_bag(word) for word in COMMON.split() if word.isalpha()])
-    return kept * (labels.norm(dim=1) / (labels @ kept).norm(dim=1)).mean()
+    scaled: Tensor = kept * (labels.norm(dim=1) / (labels @ kept).norm(dim=1)).mean()
+    return scaled
 
 
 def _bag(text: str) -> Tensor:

@@ -1,7 +1,8 @@
 """How the shipped small model is trained: its stages in order, each a folder to go on from.
 
     reader      the vision encoder learns to read crops
-    asking      the language model learns to answer and to stop, through the encoder
+    asking      the language model learns to answer and to stop, through the encoder; only if asked
+                for: by now the circuit that it begins with answers better without (the notebook)
     model       the finished model folder
 
 A model folder may be given to begin with instead of nothing.
@@ -45,6 +46,8 @@ ASKING = AskingStage(
 )
 Stage = TypeVar("Stage", ReaderStage, AskingStage)
 STAGES = ("reader", "asking", "model")
+USUAL = ("reader", "model")
+"""Stages that are run unless others are asked for."""
 
 
 def run_stage(
@@ -75,7 +78,7 @@ def run_stage(
         ),
         "asking": lambda: _ask(source, folder, _shortened(ASKING, share), report, start),
         "model": lambda: write_model(
-            joined_model(_checkpoint(folder, "reader"), _checkpoint(folder, "asking")),
+            joined_model(_checkpoint(folder, "reader"), _made(folder, "asking")),
             folder / "model",
         ),
     }
@@ -91,11 +94,17 @@ def _ask(
     train_language(source, folder / "asking", stage, report, start=start, eyes=eyes)
 
 
-def _checkpoint(folder: Path, name: str) -> Path:
+def _made(folder: Path, name: str) -> Path | None:
+    """The checkpoint of a stage that may be left out; None where it was not run."""
     path = folder / name / CHECKPOINT
-    if not path.exists():
+    return path if path.exists() else None
+
+
+def _checkpoint(folder: Path, name: str) -> Path:
+    path = _made(folder, name)
+    if path is None:
         raise TrainingError(
-            f"stage {name} has left no checkpoint at {path}; run it first: --stage {name}"
+            f"stage {name} has left no checkpoint in {folder / name}; run it first: --stage {name}"
         )
     return path
 

@@ -14,7 +14,8 @@ text its code, the code of the one before it, what is meant and what is to be sa
               question's letter pairs; the surest of these is meant
     layer 3   the ordinal of what is meant, and the count, make the one that is due
     layer 4   the head of each slot looks for the ordinal that is due, in the row of what is meant,
-              after the letters said last, and says the character of the slot
+              after the letters said last, and says the character of the slot; where nothing is
+              meant, it says so
 
 Layers 0 and 1 know positions (rotary), the others do not, so that finding is the same near and far
 (SmolLM3's NoPE layers). Starting from structure rather than noise follows mimetic initialisation
@@ -31,6 +32,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from leopard.schema.samples import NOT_ANSWERABLE
 from leopard.training.nano.characters import (
     LAST_PER_LINE,
     LINES_PER_CELL,
@@ -41,6 +43,7 @@ from leopard.training.nano.characters import (
 from leopard.training.nano.codes import byte_classes, class_codes
 from leopard.training.nano.letter_pairs import asking_filter, pair_weights
 from leopard.training.nano.start_counting import (
+    COUNT_GAIN,
     JOINING_HEADS,
     add_ordinals,
     count_characters,
@@ -61,7 +64,7 @@ from leopard.training.nano.start_heads import (
     Likeness,
     Peak,
 )
-from leopard.training.nano.start_units import choose, pair_letters, seen_before
+from leopard.training.nano.start_units import choose, pair_letters, say_nothing_found, seen_before
 from leopard.training.nano.zones import (
     ABOVE,
     ANSWER,
@@ -164,6 +167,8 @@ def initialise_language_model(model: Any, head: nn.Linear) -> None:
     choose(model.layers[2].mlp)
     add_ordinals(model.layers[3].mlp)
     _find_next(heads[4])
+    phrase = torch.stack([codes[byte_classes()[ord(char)] - 1] for char in NOT_ANSWERABLE])
+    say_nothing_found(model.layers[4].mlp, phrase, math.tanh(COUNT_GAIN / 2))
     for slot in range(PLACES):
         heads[4].carry(slot, slot_frame(slot) / IMAGE_SCALE, directions(SAID, CODE))
 
@@ -367,8 +372,8 @@ def _find_next(heads: Heads) -> None:
         heads.prefer(slot, at, Likeness(meant[tile], place[tile], TILE_LOGIT, TILE_BITS))
 
 
-ABOVE_GAINS, ASKED_GAIN = (0.2, 0.2, 0.2, 0.2, 0.0), 20.0
-ABOVE_DISTANCES = (11, 10, 24, 23, 12)
+ABOVE_GAIN, ASKED_GAIN = 0.2, 20.0
+ABOVE_DISTANCES = (11, 10, 24, 23)
 """Tokens back to those right above a token that have what is above it before them."""
 ASKED_SLOPE = 0.05
 """Attention logit that a token's distance costs in gathering what is asked: what was asked before
@@ -383,9 +388,9 @@ def _gather(heads: Heads) -> None:
     """Layer 1: the letter pairs above a token, and those of the question."""
     head = FIRST_GATHERING
     both = torch.stack([pairs(line) for line in range(LINES_PER_CELL)]).sum(0) / IMAGE_SCALE
-    for distance, gain in zip(ABOVE_DISTANCES, ABOVE_GAINS, strict=True):
+    for distance in ABOVE_DISTANCES:
         heads.look_back(head, Peak(distance), IMAGE_MARK, IMAGE_MARK)
-        heads.carry(head, both, directions(ABOVE, PAIR) * gain)
+        heads.carry(head, both, directions(ABOVE, PAIR) * ABOVE_GAIN)
         head += 1
     asked = directions(ASKED, PAIR) * ASKED_GAIN
     _read_back(heads, head, ASKED_SLOPE)

@@ -19,23 +19,28 @@ from leopard.training.nano.zones import (
     BEFORE,
     CANDIDATES,
     CODE,
+    COUNTED,
     FLAG,
     FOUND,
     IDENTITY,
     IMAGE,
+    KNOWN,
     LAST_OF_LEFT,
     LEFT_PER_LINE,
     LETTER,
     MEANT,
+    ORDINAL,
     OWN_PAIR,
     PAIR,
     PLACE_SIZE,
+    SAID,
     SURE,
     SURE_SIZE,
     TEXT,
     TEXT_SCALE,
     directions,
     slot_frame,
+    wave_angles,
 )
 
 
@@ -73,6 +78,8 @@ AHEAD = (0.2, 0.8)
 """By so much it must be surer than all others together: from here on, and entirely from there."""
 
 
+SURELY = (0.5, 0.8)
+"""The same for saying that something is meant at all."""
 CHOSEN = 0.95
 """Share of a place that is left by what the steps do not count in."""
 
@@ -93,3 +100,51 @@ def choose(mlp: Any) -> None:
                 step_size = STEEP * (high - low) * CHOSEN
                 mlp.down_proj.weight[MEANT + number, unit] = sign / step_size
                 unit += 1
+        unit = _mark_known(mlp, unit, ahead)
+
+
+def _mark_known(mlp: Any, unit: int, ahead: Tensor) -> int:
+    """In KNOWN, whether a candidate is ahead; returns the unit after those used."""
+    low, high = (step * SURE_SIZE for step in SURELY)
+    steep = 4 * STEEP
+    for step, sign in ((low, 1.0), (high, -1.0)):
+        mlp.gate_proj.weight[unit] = steep * ahead / TEXT_SCALE
+        mlp.gate_proj.weight[unit, TEXT] = -steep * step / (FLAG * TEXT_SCALE)
+        mlp.gate_proj.weight[unit, IMAGE] = -10.0 / FLAG
+        mlp.up_proj.weight[unit] = directions(TEXT, 1)[0] / (FLAG * TEXT_SCALE)
+        mlp.down_proj.weight[:, unit] = sign * directions(KNOWN, 1)[0] / (steep * (high - low))
+        unit += 1
+    return unit
+
+
+SHARP = 20.0
+"""How steep the steps are by which a character's turn is told."""
+TURN = (2.5, 2.8)
+"""From here on, and entirely from there, the count of an answer is that of a character: sums of the
+cosines of three waves, 3.1 where it is and up to 2.3 one place off."""
+TOLD = 1.3
+"""How loud such a character is, as a share of one that was found."""
+
+
+def say_nothing_found(mlp: Any, codes: Tensor, counted: float) -> None:
+    """Say a text where nothing is meant, character after character as they are counted.
+
+    Args:
+        mlp: Of the layer.
+        codes: Codes of its characters, (characters, CODE).
+        counted: How large the waves of the count are.
+    """
+    low, high = TURN
+    for number, code in enumerate(codes):
+        angles = torch.tensor(wave_angles()) * number
+        waves = torch.stack([angles.cos(), angles.sin()], -1).flatten()
+        here = waves @ directions(COUNTED, ORDINAL) / (counted * TEXT_SCALE)
+        for at, (step, sign) in enumerate(((low, 1.0), (high, -1.0)), start=2 * number):
+            mlp.gate_proj.weight[at] = SHARP * here
+            mlp.gate_proj.weight[at, KNOWN] = -SHARP * 4 / TEXT_SCALE
+            mlp.gate_proj.weight[at, TEXT] = -SHARP * step / (FLAG * TEXT_SCALE)
+            mlp.gate_proj.weight[at, IMAGE] = -100.0 / FLAG
+            mlp.up_proj.weight[at] = directions(TEXT, 1)[0] / (FLAG * TEXT_SCALE)
+            mlp.down_proj.weight[:, at] = 0
+            size = sign * TOLD / (SHARP * (high - low))
+            mlp.down_proj.weight[SAID : SAID + CODE, at] = code * size

@@ -104,6 +104,9 @@ FOUND = TARGET + ORDINAL
 SURE = FOUND + CANDIDATES * PLACE_SIZE
 """How sure each of them is."""
 
+KNOWN = SURE + CANDIDATES
+"""Whether one of them is meant."""
+
 TEXT_SCALE, IMAGE_SCALE = 1.65, 1.66
 """What the norm before a layer makes of a 1 in letters, and about in visual tokens."""
 FLAG = 14.0
@@ -115,7 +118,7 @@ SURE_SIZE = 0.025
 """Size of what counts least in being sure."""
 assert ASIDE < DIM
 assert OWN + OWN_SIZE <= COUNTED
-assert SURE + CANDIDATES <= ROW
+assert KNOWN < ROW
 assert ABOVE + PAIR <= LAST_OF_LEFT
 
 
