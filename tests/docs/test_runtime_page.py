@@ -16,7 +16,7 @@ from leopard.inference.quantized import FORMS
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "runtime.md").read_text(encoding="utf-8")
-CODE = "Candidate"
+PRINTED = "Candidate"
 
 
 def test_the_example_answers(
@@ -25,7 +25,7 @@ def test_the_example_answers(
     (block,) = re.findall(r"```python\n(.*?)```", TEXT, re.S)
     monkeypatch.chdir(ROOT)
     exec(compile(block, "runtime.md", "exec"), {})
-    assert capsys.readouterr().out.startswith(CODE)
+    assert capsys.readouterr().out.startswith(PRINTED)
 
 
 def test_the_commands_do_what_they_say(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -41,9 +41,9 @@ def test_the_commands_do_what_they_say(monkeypatch: pytest.MonkeyPatch, tmp_path
         assert result.exit_code == 0, result.output
         printed.append(result.output)
     assert "entries" in printed[0].lower()
-    assert CODE in printed[1]
+    assert PRINTED in printed[1]
     assert "Memory of an answer" in printed[2]
-    assert CODE in printed[3]
+    assert PRINTED in printed[3]
     assert list(tmp_path.glob("index/prefix/*/*.safetensors"))
 
 

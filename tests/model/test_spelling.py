@@ -9,11 +9,11 @@ from leopard.model.reader import LeopardReaderConfig
 from leopard.model.spelling import LetterPairs, Ordinals, Spelling
 
 
-@pytest.fixture
-def spelling() -> Spelling:
+def small_spelling(*, side: int = 2, num_told: int = 0) -> Spelling:
+    """Crops have `side` cells a side; so many characters are told of the line to the left."""
     torch.manual_seed(0)
     config = LeopardReaderConfig(
-        image_size=56,
+        image_size=28 * side,
         cell_size=16,
         lines_per_cell=2,
         places_per_line=4,
@@ -21,8 +21,14 @@ def spelling() -> Spelling:
         num_classes=6,
         code_size=3,
         chain_size=8,
+        num_told=num_told,
     )
     return Spelling(config).eval()
+
+
+@pytest.fixture
+def spelling() -> Spelling:
+    return small_spelling()
 
 
 def test_what_was_read_before_changes_what_comes_after_it_and_nothing_before(
@@ -72,30 +78,11 @@ def test_nothing_stands_behind_the_end_of_a_line_and_its_last_ones_are_named_aga
     assert len(ends) > 2
 
 
-def telling(side: int) -> Spelling:
-    """A spelling whose cells are told the last two characters of the line to the left."""
-    torch.manual_seed(0)
-    config = LeopardReaderConfig(
-        image_size=28 * side,
-        cell_size=16,
-        lines_per_cell=2,
-        places_per_line=4,
-        last_per_line=2,
-        num_classes=6,
-        code_size=3,
-        chain_size=8,
-        num_told=2,
-    )
-    spelling = Spelling(config).eval()
-    with torch.no_grad():
-        spelling.head.weight *= 30
-    return spelling
-
-
 def test_cells_are_told_the_last_characters_of_the_line_to_the_left() -> None:
-    spelling = telling(side=2)
+    spelling = small_spelling(num_told=2)
     cells = torch.randn(6, 4, 16)  # rows of two
     with torch.no_grad():
+        spelling.head.weight *= 30
         logits = spelling._weigh_rows(cells)
         said = logits.argmax(-1)[:, ::2]
         left = torch.zeros(6, 2, 2, 2, dtype=torch.long)
@@ -113,7 +100,7 @@ def test_cells_are_told_the_last_characters_of_the_line_to_the_left() -> None:
 
 
 def test_of_two_lines_that_read_the_same_print_the_less_sure_is_left_out() -> None:
-    spelling = telling(side=3)
+    spelling = small_spelling(side=3)
     said = torch.zeros(1, 9, 2, 4, dtype=torch.long)
     said[0, :3, 1, :3] = torch.tensor([[1, 2, 3], [2, 2, 1], [4, 1, 0]])  # first row, lower line
     said[0, 3:6, 0, :3] = torch.tensor([[1, 2, 4], [2, 1, 0], [4, 1, 0]])  # and the line below it

@@ -211,10 +211,11 @@ def find_crop_before(heads: Heads) -> None:
     for number, head in enumerate(JOINING_HEADS):
         line, flag = number % LINES_PER_CELL, OPEN + number
         is_pairs = flag < RUNS
-        peak = Peak(TO_LAST_COLUMN, highest=BAND, shares=ABOUT, rest=None)
-        heads.look_back(head, peak, {flag: IMAGE_SCALE}, IMAGE_MARK)
         if is_pairs:
             _look_two_back(heads, head, flag)
+        else:
+            peak = Peak(TO_LAST_COLUMN, highest=BAND, shares=ABOUT, rest=None)
+            heads.look_back(head, peak, {flag: IMAGE_SCALE}, IMAGE_MARK)
         numbers = [*SLOW, *(HALF + number for number in SLOW)]
         row = directions(ROW, AXIS)
         gain = math.sqrt(ROW_LOGIT * math.sqrt(HEAD) / (AXIS / 2)) / PLACE_LENGTH / IMAGE_SCALE

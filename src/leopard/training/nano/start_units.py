@@ -122,7 +122,7 @@ SHARP = 20.0
 TURN = (2.5, 2.8)
 """From here on, and entirely from there, the count of an answer is that of a character: sums of the
 cosines of three waves, 3.1 where it is and up to 2.3 one place off."""
-TOLD = 1.3
+LIKE_FOUND = 1.3
 """How loud such a character is, as a share of one that was found."""
 
 
@@ -146,5 +146,5 @@ def say_nothing_found(mlp: Any, codes: Tensor, counted: float) -> None:
             mlp.gate_proj.weight[at, IMAGE] = -100.0 / FLAG
             mlp.up_proj.weight[at] = directions(TEXT, 1)[0] / (FLAG * TEXT_SCALE)
             mlp.down_proj.weight[:, at] = 0
-            size = sign * TOLD / (SHARP * (high - low))
+            size = sign * LIKE_FOUND / (SHARP * (high - low))
             mlp.down_proj.weight[SAID : SAID + CODE, at] = code * size
