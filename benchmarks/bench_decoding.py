@@ -2,7 +2,8 @@
 
 The same random weights on all sides but llama.cpp's, which are of the same sizes. CPU milliseconds
 per token, one thread, median of 32 tokens after 64; forms take turns, so that others disturb
-all alike. llama.cpp runs after them where a Python with llama_cpp and gguf is given. Reading a
+all alike. The limit of single precision is how fast this machine reads memory: every token needs
+all weights. llama.cpp runs after them where a Python with llama_cpp and gguf is given. Reading a
 prompt is timed, too. Then what each form costs in quality, on the shipped model with real weights:
 how far its scores are from float32 (KL divergence in nats) and how often the likeliest token is the
 same, over the tokens of answers about the examples.
@@ -26,6 +27,7 @@ from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, DynamicCache, LlamaConfig
 
 from leopard.inference.decoders import TorchDecoder
+from leopard.inference.huge_pages import use_huge_pages
 from leopard.inference.kernels import use_fast_kernels
 from leopard.inference.leopard import Leopard
 from leopard.inference.loading import LoadSettings
@@ -119,8 +121,27 @@ class Run:
         return cpu_seconds(lambda: self.read(torch.arange(100, 100 + length)))
 
 
+def read_rate() -> float:
+    """Gigabytes that one core reads in a second, from huge pages where there are any."""
+    memory = torch.ones(1 << 27)
+    use_huge_pages()
+    return 4 * len(memory) / cpu_seconds(memory.sum, 3) / 1e9
+
+
+def weight_bytes() -> int:
+    """Bytes that a token reads in single precision: all products with weights, the head's too."""
+    config = text_config_135m()
+    hidden, inner = config["hidden_size"], config["intermediate_size"]
+    narrow = hidden // config["num_attention_heads"] * config["num_key_value_heads"]
+    layer = 2 * hidden * (hidden + narrow) + 3 * hidden * inner
+    return int(4 * (config["num_hidden_layers"] * layer + config["vocab_size"] * hidden))
+
+
 def speed(llama_python: str | None, prompt: int, reading: int) -> None:
     """Milliseconds per token of each form."""
+    rate = read_rate()
+    least = 1000 * weight_bytes() / rate / 1e9
+    print(json.dumps({"read_gb_per_s": round(rate, 1), "weights_read_in_ms": round(least, 1)}))
     runs = {form: Run(form, prompt) for form in (EAGER, *FORMS)}
     for _ in range(32):
         for run in runs.values():
@@ -132,6 +153,8 @@ def speed(llama_python: str | None, prompt: int, reading: int) -> None:
     for form, spent in found.items():
         record = {"form": form, "ms_per_token": round(spent, 2), "after": prompt}
         record["over_eager"] = round(found[EAGER] / spent, 2)
+        if form.endswith("32"):
+            record["share_of_limit"] = round(least / spent, 2)
         if form in rates:
             record[f"read_{reading}_per_s"] = round(rates[form])
         print(json.dumps(record), flush=True)

@@ -1,4 +1,6 @@
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -13,12 +15,16 @@ from leopard.inference.memory import (
     estimate_memory,
     fit_memory,
     free_bytes,
+    give_back,
     weight_bytes_of,
 )
 from leopard.model.dummy import preset_config
 from leopard.processor.crops import plan_crops
 from leopard.schema.geometry import CropGeometry, ImageSize
+from tests.bounded import apart
 from tests.inference.test_engine import ask
+
+STATUS = Path("/proc/self/status")
 
 DEMAND = Demand(sizes=(ImageSize(1700, 2200),) * 20, num_crops=50, positions=8700)
 FULL = preset_config("leopard-llava")
@@ -27,7 +33,7 @@ WEIGHTS = 17 * 10**9
 
 def test_parts_follow_from_sizes():
     found = estimate_memory(FULL, DEMAND, weight_bytes=WEIGHTS, value_bytes=2)
-    assert found.pages == 20 * 3 * 1700 * 2200
+    assert found.pages == 20 * 4 * 1700 * 2200
     assert found.visual_tokens == 2 * 50 * 169 * 4096 * 2
     # 32 layers, 8 heads of 128 values, keys and values.
     assert found.keys_values == 2 * 32 * 8 * 128 * (8700 + 256) * 2
@@ -148,3 +154,23 @@ def test_prediction_from_files_is_that_of_the_engine(model, tiny_model_folder):
     assert found["weights"] == stored
     with pytest.raises(CheckpointError, match="model folder"):
         predict_memory("nobody/nothing", plan)
+
+
+def give_back_much() -> None:
+    """Blocks from the heap, a last one above them that keeps it from shrinking by itself."""
+    blocks = [torch.ones(16_000) for _ in range(3000)]
+    last = blocks.pop()
+    del blocks
+    before = resident_bytes()
+    give_back()
+    assert before - resident_bytes() > 100 * 2**20
+    assert len(last) == 16_000
+
+
+@pytest.mark.skipif(not STATUS.exists(), reason="memory in use is read as Linux tells it")
+def test_freed_memory_is_given_back():
+    apart(120, give_back_much)
+
+
+def resident_bytes() -> int:
+    return int(re.findall(r"VmRSS:\s+(\d+)", STATUS.read_text())[0]) * 1024

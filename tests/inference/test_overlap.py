@@ -140,7 +140,7 @@ def test_memory_of_pages_to_be_drawn_is_not_there_yet(leopard: Leopard, pdf: Pat
     request = session.request("What?")
     before = generator.encoder.demand(generator.encoder.prepare(request), 8)
     assert before.undrawn == before.sizes
-    assert page_bytes(before.undrawn) == 3 * sum(page.size.area for page in session.pages)
+    assert page_bytes(before.undrawn) == 4 * sum(page.size.area for page in session.pages)
     generator.start(request)
     after = generator.encoder.demand(generator.encoder.prepare(request), 8)
     assert (after.sizes, after.undrawn) == (before.sizes, ())

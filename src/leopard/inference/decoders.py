@@ -12,7 +12,8 @@ from typing import Any, Protocol
 from torch import Tensor
 from transformers import DynamicCache
 
-from leopard.inference.growing_cache import new_cache
+from leopard.inference.growing_cache import GrowingLayer, keeps_all, new_cache
+from leopard.inference.memory import head_dim_of
 from leopard.inference.shared_document import can_share
 
 
@@ -92,6 +93,7 @@ class TorchDecoder:
         kept: Tensor | None = None,
     ) -> Tensor:
         """See `Decoder.read`."""
+        _make_room(cache, self._model.config.text_config, embeds)
         logits: Tensor = self._model(
             inputs_embeds=embeds,
             attention_mask=mask,
@@ -101,3 +103,22 @@ class TorchDecoder:
             logits_to_keep=1 if kept is None else kept,
         ).logits
         return logits
+
+
+LONG = 1024
+"""Positions from which room for keys and values is made before they are read."""
+
+
+def _make_room(cache: DynamicCache, text: Any, embeds: Tensor) -> None:
+    """Take the memory of all layers of an empty cache at once.
+
+    Taken layer by layer, it would lie between what each layer needs for a moment, and the holes
+    that this leaves are of no use to the next.
+    """
+    rows, new, _ = embeds.shape
+    if new < LONG or cache.get_seq_length() or not keeps_all(cache):
+        return
+    like = embeds.new_empty(rows, text.num_key_value_heads, 0, head_dim_of(text))
+    for layer in cache.layers:
+        assert isinstance(layer, GrowingLayer)
+        layer.extend(0, like, like, reserve=new)

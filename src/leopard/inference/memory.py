@@ -7,7 +7,9 @@ about 0.4 GiB. Knows nothing of files or prompts.
 
 from __future__ import annotations
 
+import ctypes
 import os
+import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,7 +50,7 @@ class MemoryEstimate:
 
     weights: int
     pages: int
-    """Pages as pixels, three bytes each."""
+    """Pages as pixels, four bytes each, as Pillow keeps them."""
     visual_tokens: int
     """What the vision encoder gives, with the copy that the cache keeps."""
     vision: int
@@ -101,7 +103,7 @@ def estimate_memory(
     chunk = min(chunk or config.vision_chunk_size, max(demand.num_crops, 1))
     per_crop = config.crop_geometry.visual_tokens_per_crop
     tokens = demand.num_crops * per_crop * text.hidden_size * value_bytes
-    per_position = 2 * text.num_hidden_layers * text.num_key_value_heads * _head_dim(text)
+    per_position = 2 * text.num_hidden_layers * text.num_key_value_heads * head_dim_of(text)
     return MemoryEstimate(
         weights=weight_bytes,
         pages=page_bytes(demand.sizes),
@@ -116,11 +118,12 @@ def estimate_memory(
 
 
 def page_bytes(sizes: Iterable[ImageSize]) -> int:
-    """Bytes of pages as pixels, three bytes each."""
-    return 3 * sum(size.area for size in sizes)
+    """Bytes of pages as pixels, four bytes each, as Pillow keeps them."""
+    return 4 * sum(size.area for size in sizes)
 
 
-def _head_dim(text: Any) -> int:
+def head_dim_of(text: Any) -> int:
+    """Numbers of a head of attention."""
     return int(getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads)
 
 
@@ -146,7 +149,7 @@ def _reading_bytes(text: Any, positions: int, piece: int, value_bytes: int) -> i
     """Embeddings with and without visual tokens, and the widest layer for one piece."""
     embeddings = 2 * positions * text.hidden_size
     # Queries, rotated ones, the mix and its copy; keys, rotated ones, values.
-    attention = _head_dim(text) * (4 * text.num_attention_heads + 3 * text.num_key_value_heads)
+    attention = head_dim_of(text) * (4 * text.num_attention_heads + 3 * text.num_key_value_heads)
     layer = piece * (2 * text.hidden_size + max(attention, 3 * text.intermediate_size))
     count: int = (embeddings + layer + text.vocab_size) * value_bytes
     return count
@@ -211,6 +214,12 @@ def weight_bytes_of(model: torch.nn.Module) -> int:
         seen[tensor.data_ptr()] = tensor.numel() * tensor.element_size()
     packed = sum(getattr(module, "packed_bytes", 0) for module in model.modules())
     return sum(seen.values()) + packed
+
+
+def give_back() -> None:
+    """Hand memory that was freed back to the system, where glibc keeps it."""
+    if sys.platform == "linux" and (trim := getattr(ctypes.CDLL(None), "malloc_trim", None)):
+        trim(0)
 
 
 def free_bytes(device: torch.device) -> int:

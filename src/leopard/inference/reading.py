@@ -17,7 +17,7 @@ from transformers import DynamicCache
 from leopard.inference.decoders import Decoder
 from leopard.inference.decoding_state import DecodingState, join_states
 from leopard.inference.encoders import RequestEncoder
-from leopard.inference.memory import PIECES
+from leopard.inference.memory import PIECES, give_back
 from leopard.inference.prefix_cache import PrefixCache, prefix_key, prefix_length
 from leopard.inference.row import Row
 from leopard.inference.shared_document import SharedState
@@ -144,6 +144,7 @@ class PromptReader:
         embeds = self._embed(row)[None, :length]
         mask = torch.ones(1, length, dtype=torch.long, device=embeds.device)
         state = DecodingState(mask, self._decoder.new_cache())
+        give_back()  # what the vision encoder needed
         self._forward(state, embeds)
         self._prefix_cache.store(key, state.cache)
         return state.cache

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from leopard.errors import ConfigError
 from leopard.inference.growing_cache import keeps_all, new_cache
 from leopard.inference.huge_pages import use_huge_pages
+from leopard.inference.memory import give_back, head_dim_of
 from leopard.inference.onnx.blocks import BITS, STEP, pack_blocks
 from leopard.inference.onnx.decoder import OnnxDecoder
 from leopard.inference.onnx.graph import (
@@ -91,6 +92,7 @@ def take_language_model(model: Any, form: str | None = None) -> OnnxDecoder:
         language.layers = nn.ModuleList([ComputedElsewhere(digest, weights.num_bytes)])
         model.lm_head = ComputedElsewhere(digest, 0)
         decoder = OnnxDecoder(written, weights.folder, sizes)
+    give_back()
     use_huge_pages()
     return decoder
 
@@ -126,15 +128,15 @@ def _obstacles(config: Any, text: Any, form: str | None) -> Iterator[str]:
         yield f"rotation {kind} is not one of {', '.join(_ROTATIONS)}"
     if rotation.get("partial_rotary_factor", 1) != 1:
         yield "only a part of each head is rotated"
-    if _head_dim(text) % _HEAD_STEP:
-        yield f"heads of {_head_dim(text)} values are no multiple of {_HEAD_STEP}"
-    inputs = (text.hidden_size, text.intermediate_size, _head_dim(text) * text.num_attention_heads)
+    if head_dim_of(text) % _HEAD_STEP:
+        yield f"heads of {head_dim_of(text)} values are no multiple of {_HEAD_STEP}"
+    inputs = (
+        text.hidden_size,
+        text.intermediate_size,
+        head_dim_of(text) * text.num_attention_heads,
+    )
     if form is not None and any(size % STEP for size in inputs):
         yield f"layers of {', '.join(map(str, inputs))} inputs are no multiples of {STEP}"
-
-
-def _head_dim(text: Any) -> int:
-    return int(getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads)
 
 
 def _sizes(text: Any) -> DecoderSizes:
@@ -144,7 +146,7 @@ def _sizes(text: Any) -> DecoderSizes:
         vocabulary=text.vocab_size,
         heads=text.num_attention_heads,
         key_value_heads=text.num_key_value_heads,
-        head_dim=_head_dim(text),
+        head_dim=head_dim_of(text),
         epsilon=text.rms_norm_eps,
         # 1 stands for a layer with rotation, whatever the setting's name says.
         rotated=tuple(bool(one) for one in rotated),

@@ -125,7 +125,7 @@ def nano_config() -> LeopardConfig:
         text_config=text,
         shuffle_factor=GEOMETRY.shuffle_factor,
         image_token_id=ids["<|reserved_special_token_195|>"],
-        unrounded_layers=[0, 2],  # they compare finely
+        unrounded_layers=[*range(text.num_hidden_layers)],  # they compare and count finely
         tie_word_embeddings=False,
     )
 
