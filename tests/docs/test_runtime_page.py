@@ -44,6 +44,7 @@ def test_the_commands_do_what_they_say(monkeypatch: pytest.MonkeyPatch, tmp_path
     assert PRINTED in printed[1]
     assert "Memory of an answer" in printed[2]
     assert PRINTED in printed[3]
+    assert PRINTED in printed[4]
     assert list(tmp_path.glob("index/prefix/*/*.safetensors"))
 
 

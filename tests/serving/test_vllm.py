@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from leopard.inference.text_stream import TextStream
-from tests.inference.vllm.models import DECKS, FOLDERS, local_tokens
+from tests.inference.vllm.models import DECKS, FOLDERS, built, local_tokens
 from tests.serving.live import data_url, in_its_own_process, png_of, wait_until
 
 pytestmark = pytest.mark.vllm
@@ -20,7 +20,7 @@ QUIET = {"VLLM_LOGGING_LEVEL": "ERROR", "OMP_NUM_THREADS": "1"}
 
 @pytest.fixture(scope="module", params=FOLDERS)
 def folder(request, tmp_path_factory):
-    return FOLDERS[request.param](tmp_path_factory.mktemp("vllm") / request.param)
+    return built(request.param, tmp_path_factory.mktemp("vllm") / request.param)
 
 
 @contextlib.contextmanager

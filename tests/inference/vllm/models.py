@@ -63,6 +63,12 @@ def whole_folder(folder: Path) -> Path:
 FOLDERS = {"tiled": tiled_folder, "whole": whole_folder}
 
 
+def built(kind: str, folder: Path) -> Path:
+    """A model of a kind; made by a process where vLLM has not changed transformers."""
+    _run("models.FOLDERS[sys.argv[1]](models.Path(sys.argv[2]))", kind, folder)
+    return folder
+
+
 def request(images=(), question="What is shown?", **sampling) -> GenerationRequest:
     message = Message.of("user", *[ImagePart()] * len(images), question)
     options = SamplingOptions(**{"max_new_tokens": 12, **sampling})
@@ -76,16 +82,20 @@ REQUESTS = {
 
 
 def local_tokens(folder: Path) -> dict[str, list[int]]:
-    """What the local runtime writes, in a process where vLLM has not changed transformers."""
-    code = "import sys, tests.inference.vllm.models as models; models.print_tokens(sys.argv[1])"
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(folder)],
+    """What the local runtime writes, in such a process, too."""
+    return json.loads(_run("models.print_tokens(sys.argv[1])", folder).splitlines()[-1])
+
+
+def _run(code: str, *arguments: object) -> str:
+    """What another process prints that runs this code."""
+    imports = "import sys, tests.inference.vllm.models as models"
+    return subprocess.run(
+        [sys.executable, "-c", f"{imports}; {code}", *map(str, arguments)],
         cwd=Path(__file__).parents[3],
         stdout=subprocess.PIPE,
         text=True,
         check=True,
-    )
-    return json.loads(done.stdout.splitlines()[-1])
+    ).stdout
 
 
 def print_tokens(folder: str) -> None:

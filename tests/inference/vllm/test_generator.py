@@ -12,6 +12,7 @@ from tests.inference.vllm.models import (
     REQUESTS,
     SMALL,
     TALL,
+    built,
     local_tokens,
     request,
 )
@@ -22,7 +23,7 @@ pytestmark = pytest.mark.vllm
 @pytest.fixture(scope="module", params=FOLDERS)
 def model(request, tmp_path_factory):
     """A generator, and what the local runtime answers."""
-    folder = FOLDERS[request.param](tmp_path_factory.mktemp("vllm") / request.param)
+    folder = built(request.param, tmp_path_factory.mktemp("vllm") / request.param)
     wanted = local_tokens(folder)
     generator = VllmGenerator(
         folder, options=VllmOptions(max_batch_size=4, max_model_len=2048, cache_bytes=2**28)

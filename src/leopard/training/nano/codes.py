@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +15,7 @@ LIKENESS = 0.87
 """How much of a capital's code is that of its small letter."""
 
 
+@cache
 def class_codes() -> Tensor:
     """Codes of the character classes, (NUM_CLASSES - 1, CODE): class 0 has none.
 
