@@ -36,6 +36,7 @@ from leopard.training.nano.characters import image_slots
 from leopard.training.nano.lessons import Lesson, draw_lessons
 from leopard.training.nano.package import nano_processor
 from leopard.training.nano.reader_stage import GEOMETRY, MAX_TILES, POLICY
+from leopard.training.nano.start import END_TOKEN
 
 SECTIONS = (0.4, 0.2, 0.12, 0.08, 0.06, 0.06, 0.04, 0.04)
 FAMILIES = ("lookup", "cell", "unanswerable")
@@ -101,11 +102,11 @@ class Asker:
     def ask(self, question: str) -> str:
         """The answer about the open document."""
         new = self._ids(f"{question}\n{instruction_for('direct')}")[self.length :]
-        stops, said = {261}, bytearray()
+        said = bytearray()
         for _ in range(LONGEST):
             read = self.inner.language_model(torch.tensor([new]), past_key_values=self.cache)
             token = int(self.model.lm_head(read.last_hidden_state[0, -1]).argmax())
-            if token in stops:
+            if token == END_TOKEN:
                 break
             said += bytes([token]) if token < 256 else b""
             new = [token]
