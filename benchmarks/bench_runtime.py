@@ -11,7 +11,6 @@ Run: python benchmarks/bench_runtime.py [--model leopard-nano|medium] [--pages N
 from __future__ import annotations
 
 import argparse
-import ctypes
 import gc
 import json
 import subprocess
@@ -27,7 +26,7 @@ from transformers.models.siglip.image_processing_pil_siglip import SiglipImagePr
 
 from leopard.inference.engine import LocalGenerator
 from leopard.inference.leopard import Leopard
-from leopard.inference.memory import PIECES, estimate_memory, weight_bytes_of
+from leopard.inference.memory import PIECES, estimate_memory, give_back, weight_bytes_of
 from leopard.inference.row import VisualMemo
 
 MIB = 2**20
@@ -119,7 +118,7 @@ def status_bytes(name: str) -> int:
 def forget_peak() -> int:
     """Give back what is free, begin a new peak; bytes in memory now."""
     gc.collect()
-    ctypes.CDLL(None).malloc_trim(0)
+    give_back()
     Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
     return status_bytes("VmRSS")
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import tomllib
 from collections import defaultdict
 from pathlib import Path
 from statistics import mean
@@ -22,8 +23,8 @@ from rich.progress import track
 from torch import Tensor
 from transformers import DynamicCache
 
+from leopard.cli.curate_parts import settings_of
 from leopard.curation.synthesis.samples import SampleMaker
-from leopard.curation.synthesis.settings import load_preset
 from leopard.evaluation.metrics.anls import calculate_anls
 from leopard.inference.loading import DEFAULT_MODEL, SHIPPED_MODELS
 from leopard.model import LeopardForConditionalGeneration
@@ -38,7 +39,7 @@ from leopard.training.nano.package import nano_processor
 from leopard.training.nano.reader_stage import GEOMETRY, MAX_TILES, POLICY
 from leopard.training.nano.start import END_TOKEN
 
-SECTIONS = (0.4, 0.2, 0.12, 0.08, 0.06, 0.06, 0.04, 0.04)
+SUITE = Path(__file__).parents[1] / "configs" / "eval.toml"
 FAMILIES = ("lookup", "cell", "unanswerable")
 LONGEST = 48
 
@@ -128,14 +129,9 @@ def main() -> None:
     parser.add_argument("--model", type=Path, default=SHIPPED_MODELS / DEFAULT_MODEL)
     parser.add_argument("--show", action="store_true", help="Print every answer, too.")
     given = parser.parse_args()
-    preset = load_preset("nano")
-    changed: dict[str, Any] = {
-        "seed": given.seed,
-        "section_weights": SECTIONS,
-        "web_renderer": "typst",
-    }
-    changed["families"] = {**preset.families, "unanswerable": 20.0}
-    maker = SampleMaker(preset.model_copy(update=changed), given.split)
+    held_out = tomllib.loads(SUITE.read_text(encoding="utf-8"))["sets"]["held-out"]["synth"]
+    settings = settings_of(held_out["preset"], None, held_out["change"], given.seed)
+    maker = SampleMaker(settings, given.split)
     asker, found = Asker(given.model), defaultdict[tuple[str, str], list[dict[str, float]]](list)
     for index in track(range(given.documents), "asking"):
         for family, pages, ways in losses(asker, maker.make(index), is_shown=given.show):

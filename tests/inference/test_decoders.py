@@ -29,3 +29,24 @@ def test_memory_of_all_layers_is_taken_before_the_first_one_reads(monkeypatch, l
     assert found == [room * per_position] * text.num_hidden_layers
     assert cache.get_seq_length() == length
     assert all(layer.num_bytes == (length + ROOM) * per_position for layer in cache.layers)
+
+
+def test_layers_that_may_be_on_other_devices_take_their_own_memory():
+    model = build()
+    model.hf_device_map = {"": "cpu"}
+    decoder = TorchDecoder(model)
+    cache = decoder.new_cache()
+    seen = []
+    model.register_forward_pre_hook(
+        lambda _, __, named: seen.append(named["past_key_values"].get_seq_length()),
+        with_kwargs=True,
+    )
+    model.register_forward_pre_hook(
+        lambda _, __, named: seen.extend(one.num_bytes for one in named["past_key_values"].layers),
+        with_kwargs=True,
+    )
+    embeds = torch.randn(1, LONG, model.config.text_config.hidden_size)
+    with torch.inference_mode():
+        decoder.read(embeds, torch.arange(LONG)[None], cache)
+    assert not any(seen)
+    assert cache.get_seq_length() == LONG

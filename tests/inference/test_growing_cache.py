@@ -103,3 +103,13 @@ def test_extended_layer_leaves_room_that_the_caller_writes():
     longer = layer.extend(ROOM + 6, like, like)
     assert longer is not buffer
     assert torch.equal(longer.values[:, :, :5], values)
+
+
+def test_room_of_another_shape_is_not_used():
+    layer, wrong = GrowingLayer(), torch.empty(1, 5, 0, 4)
+    layer.extend(0, wrong, wrong, reserve=1000)
+    keys, values = piece(6, seed=1)
+    found = layer.update(keys, values)
+    torch.testing.assert_close(found[0], keys)
+    torch.testing.assert_close(found[1], values)
+    assert layer.num_bytes == 2 * keys[:, :, :1].numel() * (6 + ROOM) * 4

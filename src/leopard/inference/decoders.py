@@ -93,7 +93,8 @@ class TorchDecoder:
         kept: Tensor | None = None,
     ) -> Tensor:
         """See `Decoder.read`."""
-        _make_room(cache, self._model.config.text_config, embeds)
+        if not hasattr(self._model, "hf_device_map"):  # else layers may be on other devices
+            _make_room(cache, self._model.config.text_config, embeds)
         logits: Tensor = self._model(
             inputs_embeds=embeds,
             attention_mask=mask,
@@ -113,12 +114,13 @@ def _make_room(cache: DynamicCache, text: Any, embeds: Tensor) -> None:
     """Take the memory of all layers of an empty cache at once.
 
     Taken layer by layer, it would lie between what each layer needs for a moment, and the holes
-    that this leaves are of no use to the next.
+    that this leaves are of no use to the next. So it is with the heap of a CPU.
     """
     rows, new, _ = embeds.shape
-    if new < LONG or cache.get_seq_length() or not keeps_all(cache):
+    if embeds.device.type != "cpu" or new < LONG or cache.get_seq_length() or not keeps_all(cache):
         return
-    like = embeds.new_empty(rows, text.num_key_value_heads, 0, head_dim_of(text))
+    heads = getattr(text, "num_key_value_heads", None) or text.num_attention_heads
+    like = embeds.new_empty(rows, heads, 0, head_dim_of(text))
     for layer in cache.layers:
         assert isinstance(layer, GrowingLayer)
         layer.extend(0, like, like, reserve=new)

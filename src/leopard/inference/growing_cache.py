@@ -28,6 +28,14 @@ class Buffer:
         self.values = values
         self.writer: weakref.ReferenceType[GrowingLayer] | None = None
 
+    def fits(self, keys: Tensor, values: Tensor, positions: int) -> bool:
+        """Whether so many positions of such keys and values have room here."""
+        return self.keys.shape[2] >= positions and all(
+            (mine.shape[:2], mine.shape[3], mine.dtype)
+            == (other.shape[:2], other.shape[3], other.dtype)
+            for mine, other in ((self.keys, keys), (self.values, values))
+        )
+
     def may_write(self, layer: GrowingLayer) -> bool:
         """Whether nobody else writes here; the layer is the writer from then on."""
         writer = self.writer() if self.writer is not None else None
@@ -102,7 +110,7 @@ class GrowingLayer(DynamicLayer):
     def _writable(self, end: int, key_like: Tensor, value_like: Tensor, size: int) -> Buffer:
         """A buffer of at least `end` positions that holds the present ones and is ours."""
         buffer = self._buffer
-        if buffer is not None and buffer.keys.shape[2] >= end and buffer.may_write(self):
+        if buffer is not None and buffer.fits(key_like, value_like, end) and buffer.may_write(self):
             return buffer
         start = self.get_seq_length()
         buffer = Buffer(_roomy(key_like, size), _roomy(value_like, size))
