@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import tomllib
 from collections import defaultdict
 from pathlib import Path
@@ -26,6 +25,7 @@ from transformers import DynamicCache
 from leopard.cli.curate_parts import settings_of
 from leopard.curation.synthesis.samples import SampleMaker
 from leopard.evaluation.metrics.anls import calculate_anls
+from leopard.inference.leopard import page_options
 from leopard.inference.loading import DEFAULT_MODEL, SHIPPED_MODELS
 from leopard.model import LeopardForConditionalGeneration
 from leopard.processor.crops import CropPlan, plan_crops, stack_crops
@@ -44,19 +44,10 @@ FAMILIES = ("lookup", "cell", "unanswerable")
 LONGEST = 48
 
 
-def plan_of(sizes: list[ImageSize]) -> CropPlan:
+def plan_of(pages: list[Lesson]) -> CropPlan:
     """Crops as the processor of the model cuts them."""
+    sizes = [ImageSize(page.image.width, page.image.height) for page in pages]
     return plan_crops(sizes, geometry=GEOMETRY, policy=POLICY, max_tiles_per_image=MAX_TILES)
-
-
-def drawn(pdf: bytes, pages: list[tuple[float, float]]) -> list[Lesson]:
-    """Pages as large as their tiles will be, with their characters."""
-    plan = plan_of([ImageSize(round(4 * width), round(4 * height)) for width, height in pages])
-    sides = [
-        math.sqrt(one.resized.area) if one.resized else float(GEOMETRY.crop_size)
-        for one in plan.images
-    ]
-    return draw_lessons(pdf, [()] * len(pages), pixels=sides)
 
 
 class Asker:
@@ -71,7 +62,7 @@ class Asker:
     @torch.inference_mode()
     def open(self, pages: list[Lesson], *, is_read: bool) -> None:
         """Read a document: through the encoder, or its true slots."""
-        plan = plan_of([ImageSize(page.image.width, page.image.height) for page in pages])
+        plan = plan_of(pages)
         self.crops = [image.num_crops for image in plan.images]
         if is_read:
             pixels = torch.from_numpy(stack_crops([page.image for page in pages], plan))
@@ -143,11 +134,9 @@ def main() -> None:
 
 def losses(asker: Asker, made: Any, *, is_shown: bool) -> list[tuple[str, str, dict[str, float]]]:
     """Scores of the questions of a document, asked in all ways."""
-    import pypdfium2
-
-    with pypdfium2.PdfDocument(made.pdf) as document:
-        sizes = [(page.get_width(), page.get_height()) for page in document]
-    lessons = drawn(made.pdf, sizes)
+    lessons = draw_lessons(
+        made.pdf, [()] * len(made.sample.images), options=page_options(nano_processor())
+    )
     turns = [turn for turn in made.sample.qa if turn.family in FAMILIES]
     answers: list[dict[str, str]] = [{} for _ in turns]
     for way, is_read in (("true slots", False), ("encoder", True)):

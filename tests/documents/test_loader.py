@@ -264,3 +264,25 @@ def test_pictures_can_be_proven_without_drawing_documents(make_pdf: Make, tmp_pa
         stream.prove()
         assert [page.size for page in stream] == proven.sizes
         assert len(stream.failures) == 1
+
+
+def test_pages_for_reading_are_put_on_white_up_to_whole_crops(make_pdf: Make) -> None:
+    path = make_pdf(num_pages=1)
+    how = LoadOptions(reading_dpi=100, max_tiles_per_page=12)
+    (plain,) = load_pages([path], options=LoadOptions(target_dpi=100)).pages
+    (page,) = load_pages([path], options=how).pages
+    assert page_sizes([path], options=how).sizes == [page.size]
+    assert page.size.width % 364 == page.size.height % 364 == 0
+    info = iter_pages([path], options=how).infos[0]
+    assert info.page_size.width <= plain.size.width
+    rest = page.image.crop((info.page_size.width, 0, *page.image.size))
+    assert rest.width == 0 or rest.getextrema() == ((255, 255),) * 3
+    below = page.image.crop((0, info.page_size.height, *page.image.size))
+    assert below.height == 0 or below.getextrema() == ((255, 255),) * 3
+
+
+def test_pictures_are_as_they_are_whatever_is_best_for_reading(make_image: Make) -> None:
+    path = make_image("photo.png")
+    (plain,) = load_pages([path]).pages
+    (page,) = load_pages([path], options=LoadOptions(reading_dpi=100)).pages
+    assert page.size == plain.size

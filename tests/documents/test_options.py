@@ -13,6 +13,8 @@ from leopard.errors import ConfigError
         {"target_dpi": 0},
         {"target_dpi": math.nan},
         {"target_dpi": 1e9},
+        {"reading_dpi": 50},
+        {"reading_dpi": math.inf},
         {"max_side_px": 0},
         {"animation_frames": "some"},
         {"max_crops": 0},

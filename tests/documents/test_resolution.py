@@ -7,9 +7,11 @@ from leopard.documents.resolution import (
     MAX_DPI,
     MIN_DPI,
     PageExtent,
+    dpi_for_reading,
     dpi_for_tiles,
     drawn_size,
     fitting_dpi,
+    on_whole_crops,
     tiles_per_drawn_page,
     within_area,
     within_side,
@@ -108,3 +110,45 @@ def test_bounds_on_side_and_area_hold(width: int, height: int, side: int, area: 
     # One pixel is the least a side can have, whatever the area.
     assert within_area(size, area).area <= max(area, 1)
     assert within_area(size, size.area) == size
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    width=st.floats(20, 3000),
+    height=st.floats(20, 3000),
+    max_tiles=st.integers(0, 20),
+    reading_dpi=st.floats(72, 300),
+)
+def test_pages_for_reading_are_no_larger_than_asked_and_fit_their_tiles(
+    width: float, height: float, max_tiles: int, reading_dpi: float
+) -> None:
+    page = PageExtent(width, height, is_vector=True)
+    dpi = dpi_for_reading(page, reading_dpi=reading_dpi, max_tiles=max_tiles)
+    assert MIN_DPI <= dpi <= max(reading_dpi, MIN_DPI)
+    drawn = drawn_size(page, dpi)
+    picture = on_whole_crops(drawn, CROP)
+    assert picture.width % CROP == picture.height % CROP == 0
+    assert 0 <= picture.width - drawn.width < CROP
+    assert 0 <= picture.height - drawn.height < CROP
+    if dpi > MIN_DPI:
+        assert picture.area <= max(max_tiles, 1) * CROP**2
+
+
+def test_a_little_resolution_is_given_for_fewer_crops() -> None:
+    a5 = PageExtent(420, 595, is_vector=True)  # 758 x 1074 at 130: 30 pixels too wide for 2 crops
+    drawn = drawn_size(a5, dpi_for_reading(a5, reading_dpi=130, max_tiles=12))
+    assert drawn.width == 2 * CROP
+    card = PageExtent(200, 200, is_vector=True)
+    assert dpi_for_reading(card, reading_dpi=130, max_tiles=12) == 130
+    assert on_whole_crops(drawn_size(card, 130), CROP) == ImageSize(CROP, CROP)
+
+
+@pytest.mark.parametrize("size", [(200, 190), (420, 595), (595, 842), (640, 360)])
+def test_pictures_for_reading_are_cut_without_scaling(size: tuple[int, int]) -> None:
+    page = PageExtent(*size, is_vector=True)
+    drawn = drawn_size(page, dpi_for_reading(page, reading_dpi=130, max_tiles=12))
+    picture = on_whole_crops(drawn, CROP)
+    (tiles,) = allocate_tiles([picture], budget=49, crop_size=CROP, policy="fill", max_per_image=12)
+    grid = choose_grid(picture, max_tiles=tiles, crop_size=CROP) if tiles else None
+    assert grid is None or grid.canvas(CROP) == picture
+    assert grid is not None or picture == ImageSize(CROP, CROP)

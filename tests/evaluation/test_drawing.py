@@ -1,5 +1,7 @@
 """Pages without pixels take the size that the model wants; pictures stay as they are."""
 
+from dataclasses import replace
+
 import pytest
 
 from leopard.documents import LoadOptions, load_pages
@@ -62,3 +64,16 @@ def test_labels_count_on(pdf):
 def test_an_unknown_resolution_is_refused():
     with pytest.raises(ConfigError, match="model, data"):
         RunSettings(resolution="high")
+
+
+def test_pages_for_reading_have_margins_as_files_have(tmp_path):
+    small = render_pdf([Table(cells_from_rows([["Total", "12.00"], ["Tax", "1.00"]]))])
+    (tmp_path / "a.pdf").write_bytes(small)
+    reading = replace(NANO, reading_dpi=100.0)
+    options = LoadOptions(max_tiles_per_page=12, reading_dpi=100.0)
+    (page,) = load_pages([tmp_path / "a.pdf"], options=options).pages
+    (content,) = read_images(drawn_pages(small, "a", dpi=55), reading)
+    picture = open_image(content, "a")
+    assert picture.size == page.image.size
+    assert picture.width % 364 == picture.height % 364 == 0
+    assert picture.tobytes() == page.image.tobytes()

@@ -77,6 +77,7 @@ def _fake(choice: ModelChoice) -> ServedModel:
             crop_size=settings.crop_size,
             max_crops=settings.max_crops,
             max_tiles_per_page=settings.max_tiles_per_image,
+            reading_dpi=settings.reading_dpi,
         ),
         planner=tiles_planner(settings),
     )

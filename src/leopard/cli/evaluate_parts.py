@@ -140,6 +140,7 @@ def _encoding(processor: Any) -> Encoding | None:
         max_crops=settings.max_crops,
         policy=settings.policy,
         max_tiles_per_image=settings.max_tiles_per_image,
+        reading_dpi=settings.reading_dpi,
         layout=settings.layout,
         on_too_many_images=settings.on_too_many_images,
     )

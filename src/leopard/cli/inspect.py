@@ -139,6 +139,7 @@ def _find_pages(
         limits=reading[2],
         max_crops=settings.max_crops,
         max_tiles_per_page=settings.max_tiles_per_image,
+        reading_dpi=settings.reading_dpi,
         crop_size=settings.crop_size,
     )
     images: list[Image] | None = None

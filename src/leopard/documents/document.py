@@ -25,7 +25,9 @@ class PageInfo:
     num_pages: int
     """Pages that the source has in all."""
     size: ImageSize
-    """Size that the page will have, in pixels."""
+    """Size that the picture of the page will have, in pixels."""
+    page_size: ImageSize
+    """Size of the page on it, at the left and top; the same unless it has margins."""
 
     @property
     def label(self) -> str:

@@ -22,9 +22,12 @@ from leopard.documents.limits import Stopwatch
 from leopard.documents.opening import Opener
 from leopard.documents.options import LoadOptions
 from leopard.documents.resolution import (
+    DrawnSize,
     PageExtent,
+    dpi_for_reading,
     dpi_for_tiles,
     drawn_size,
+    on_whole_crops,
     tiles_per_drawn_page,
     within_area,
     within_side,
@@ -33,6 +36,7 @@ from leopard.documents.sources import expand_sources
 from leopard.errors import DocumentError, DocumentLimitError
 from leopard.schema.geometry import ImageSize
 from leopard.schema.pages import Page
+from leopard.schema.pixels import with_margins
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -185,7 +189,7 @@ class PageStream:
             try:
                 opened.watch.check()
                 with opened.watch.running():
-                    return opened.document.render(info.number, info.size)
+                    return _rendered(opened.document, info)
             finally:
                 opened.undrawn.discard(info.number)
                 if not opened.undrawn:
@@ -241,7 +245,10 @@ class PageStream:
         for opened in self._documents:
             document = opened.document
             for number, _ in opened.pages:
-                info = PageInfo(document.source, number, document.num_pages, next(sizes))
+                size = next(sizes)
+                info = PageInfo(
+                    document.source, number, document.num_pages, size.picture, size.page
+                )
                 self.infos.append(info)
 
     def _draw_all(self) -> Iterator[Page]:
@@ -263,7 +270,7 @@ class PageStream:
                 return
             try:
                 with opened.watch.running():
-                    image = opened.document.render(info.number, info.size)
+                    image = _rendered(opened.document, info)
             except DocumentError as error:
                 self._fail(error)
             else:
@@ -288,7 +295,7 @@ def _check_num_pages(wanted: int, so_far: int, document: Document, options: Load
     )
 
 
-def drawn_sizes(extents: Sequence[PageExtent], options: LoadOptions) -> list[ImageSize]:
+def drawn_sizes(extents: Sequence[PageExtent], options: LoadOptions) -> list[DrawnSize]:
     """Pixels of the pages of one request, in page order, as all loading chooses them.
 
     Args:
@@ -298,20 +305,46 @@ def drawn_sizes(extents: Sequence[PageExtent], options: LoadOptions) -> list[Ima
     tiles = tiles_per_drawn_page(extents, crop_size=options.crop_size, max_crops=options.max_crops)
     if options.max_tiles_per_page is not None:
         tiles = min(tiles, options.max_tiles_per_page)
-    return [_page_size(extent, tiles, options) for extent in extents]
+    return [_drawn_size(extent, tiles, options) for extent in extents]
 
 
-def _page_size(extent: PageExtent, tiles: int, options: LoadOptions) -> ImageSize:
+def _drawn_size(extent: PageExtent, tiles: int, options: LoadOptions) -> DrawnSize:
     """Pixels of a page under the options; only a resolution that was asked for can be too high."""
     if not extent.is_vector:
-        return within_side(
-            ImageSize(round(extent.width), round(extent.height)), options.max_side_px
-        )
+        size = ImageSize(round(extent.width), round(extent.height))
+        return _alone(within_side(size, options.max_side_px))
     if options.target_dpi is not None:
-        return within_side(drawn_size(extent, options.target_dpi), options.max_side_px)
+        return _alone(within_side(drawn_size(extent, options.target_dpi), options.max_side_px))
+    if options.reading_dpi is not None:
+        return _drawn_for_reading(extent, tiles, options, options.reading_dpi)
     dpi = dpi_for_tiles(extent, max_tiles=tiles, crop_size=options.crop_size)
     size = within_side(drawn_size(extent, dpi), options.max_side_px)
-    return within_area(size, options.limits.max_pixels)
+    return _alone(within_area(size, options.limits.max_pixels))
+
+
+def _drawn_for_reading(
+    extent: PageExtent, tiles: int, options: LoadOptions, reading_dpi: float
+) -> DrawnSize:
+    dpi = dpi_for_reading(
+        extent, reading_dpi=reading_dpi, max_tiles=tiles, crop_size=options.crop_size
+    )
+    size = within_side(drawn_size(extent, dpi), options.max_side_px)
+    size = within_area(size, options.limits.max_pixels)
+    picture = on_whole_crops(size, options.crop_size)
+    is_small = (
+        picture.area <= options.limits.max_pixels
+        and within_side(picture, options.max_side_px) == picture
+    )
+    return DrawnSize(size, picture) if is_small else _alone(size)
+
+
+def _alone(size: ImageSize) -> DrawnSize:
+    return DrawnSize(size, size)
+
+
+def _rendered(document: Document, info: PageInfo) -> Image:
+    """A page of a document, on its picture."""
+    return with_margins(document.render(info.number, info.page_size), info.size)
 
 
 def iter_pages(

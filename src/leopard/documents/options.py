@@ -8,8 +8,12 @@ from typing import Literal
 
 from leopard.documents.limits import Limits
 from leopard.documents.page_range import PageRange
+from leopard.documents.resolution import MIN_DPI
 from leopard.errors import ConfigError
 from leopard.schema.geometry import CropGeometry
+
+MOST_DPI = 2400
+"""Highest resolution that may be asked for, in pixels per inch."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,6 +37,10 @@ class LoadOptions:
     target_dpi: float | None = None
     """Resolution at which documents are drawn, in pixels per inch. None picks the one that fills
     the page's share of `max_crops`, and no more."""
+    reading_dpi: float | None = None
+    """For models that read best at one size of print: where the resolution is not given, pages are
+    not drawn at a higher one than this, and get white margins, right and below, up to whole crops,
+    so that cutting them scales nothing."""
     max_side_px: int | None = None
     """Longest side of any page, in pixels; larger pages are drawn or scaled smaller."""
     animation_frames: Literal["first", "all"] = "first"
@@ -52,8 +60,13 @@ class LoadOptions:
         if self.pages:
             PageRange.parse(self.pages)
         dpi = self.target_dpi
-        if dpi is not None and not (math.isfinite(dpi) and 1 <= dpi <= 2400):
-            raise ConfigError(f"target_dpi is {dpi}; it must be from 1 to 2400")
+        if dpi is not None and not (math.isfinite(dpi) and 1 <= dpi <= MOST_DPI):
+            raise ConfigError(f"target_dpi is {dpi}; it must be from 1 to {MOST_DPI}")
+        reading = self.reading_dpi
+        if reading is not None and not MIN_DPI <= reading <= MOST_DPI:
+            raise ConfigError(
+                f"reading_dpi is {reading}; it must be from {MIN_DPI:g} to {MOST_DPI}"
+            )
         if self.max_side_px is not None and self.max_side_px < 1:
             raise ConfigError(f"max_side_px is {self.max_side_px}; it must be at least 1")
         if self.animation_frames not in ("first", "all"):

@@ -18,6 +18,8 @@ POINTS_PER_INCH = 72.0
 MIN_DPI = 72.0
 MAX_DPI = 300.0
 DEFAULT_DPI = 150.0
+_LEAST_READING = 0.85
+"""Share of the resolution for reading that may be drawn to save a row or column of crops."""
 _LEAST_FILL = 0.51
 """Share of the outer row or column of tiles that must hold pixels. Above one half, so that rules
 that round a side to whole tiles count the row or column in."""
@@ -125,6 +127,58 @@ def tiles_per_drawn_page(pages: Sequence[PageExtent], *, crop_size: int, max_cro
         if not page.is_vector
     )
     return max(_share(budget, len(pages)), _share(budget - fixed, drawn))
+
+
+@dataclass(frozen=True, slots=True)
+class DrawnSize:
+    """How large a page is drawn, and the white picture that it is put on, at the left and top."""
+
+    page: ImageSize
+    """Of the page alone, in pixels."""
+    picture: ImageSize
+    """Of the whole; the same unless margins are added."""
+
+
+def on_whole_crops(size: ImageSize, crop_size: int) -> ImageSize:
+    """The smallest picture of whole crops that holds a page, in pixels.
+
+    Cut into its own grid it is not scaled, and a thumbnail of one crop is the page itself.
+    """
+    cols, rows = (-(-side // crop_size) for side in (size.width, size.height))
+    return ImageSize(cols * crop_size, rows * crop_size)
+
+
+def dpi_for_reading(
+    page: PageExtent, *, reading_dpi: float, max_tiles: int, crop_size: int = 364
+) -> float:
+    """Resolution at which print has one size, or as near to it as whole crops allow.
+
+    No higher than `reading_dpi`, nor than what fits the best grid of `max_tiles`; up to 15 % lower
+    where that takes fewer crops.
+
+    Args:
+        page: Width and height in points.
+        reading_dpi: At which a model reads best, in pixels per inch.
+        max_tiles: Tiles that the page may take.
+        crop_size: Side of a crop, in pixels.
+
+    Returns:
+        Pixels per inch, 72 or more.
+    """
+    sides = (page.width, page.height)
+    grid = _best_grid(*sides, max(1, max_tiles))
+    pixels = crop_size * POINTS_PER_INCH
+    fitted = min(grid.cols / page.width, grid.rows / page.height) * pixels
+    highest = max(MIN_DPI, min(reading_dpi, fitted))
+    counts = range(1, max(grid.cols, grid.rows) + 1)
+    fitting = [count * pixels / side for count in counts for side in sides]
+    lowest = max(MIN_DPI, _LEAST_READING * highest)
+    allowed = [highest, *(dpi for dpi in fitting if lowest <= dpi <= highest)]
+
+    def cost(dpi: float) -> tuple[int, float]:
+        return on_whole_crops(drawn_size(page, dpi), crop_size).area, -dpi
+
+    return min(allowed, key=cost)
 
 
 def drawn_size(page: PageExtent, dpi: float) -> ImageSize:

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from leopard.documents.resolution import PageExtent
+from leopard.documents.resolution import DrawnSize, PageExtent
 from leopard.evaluation.encoding import Encoding
 from leopard.evaluation.samples import DrawnPage, ImageSource, open_image
+from leopard.schema.pixels import png_bytes, with_margins
 
 RESOLUTIONS = ("model", "data")
 
@@ -36,9 +37,16 @@ def read_images(
     ]
     sizes = encoding.drawn_sizes(extents)
     return [
-        image.page.draw(size) if isinstance(image.page, DrawnPage) else content
+        _drawn(image.page, size) if image.page else content
         for image, content, size in zip(images, contents, sizes, strict=True)
     ]
+
+
+def _drawn(page: DrawnPage, size: DrawnSize) -> bytes:
+    content = page.draw(size.page)
+    if size.page == size.picture:
+        return content
+    return png_bytes(with_margins(open_image(content, "drawn page"), size.picture))
 
 
 def _extent(content: bytes, label: str) -> PageExtent:

@@ -11,7 +11,7 @@ from typing import Any
 
 from leopard.documents.loader import drawn_sizes
 from leopard.documents.options import LoadOptions
-from leopard.documents.resolution import PageExtent
+from leopard.documents.resolution import DrawnSize, PageExtent
 from leopard.errors import BudgetError
 from leopard.processor.crops import plan_crops
 from leopard.schema.geometry import CropGeometry, ImageSize
@@ -25,15 +25,17 @@ class Encoding:
     max_crops: int
     policy: str
     max_tiles_per_image: int | None = None
+    reading_dpi: float | None = None
     layout: str = "published-inference"
     on_too_many_images: str = "error"
 
-    def drawn_sizes(self, extents: Sequence[PageExtent]) -> list[ImageSize]:
+    def drawn_sizes(self, extents: Sequence[PageExtent]) -> list[DrawnSize]:
         """Pixels at which the pages of a sample are drawn, as `Leopard.ask` draws them."""
         options = LoadOptions(
             crop_size=self.geometry.crop_size,
             max_crops=self.max_crops,
             max_tiles_per_page=self.max_tiles_per_image,
+            reading_dpi=self.reading_dpi,
         )
         return drawn_sizes(extents, options)
 

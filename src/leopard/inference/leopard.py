@@ -416,6 +416,7 @@ def page_options(
         crop_size=settings.crop_size,
         max_crops=settings.max_crops,
         max_tiles_per_page=settings.max_tiles_per_image,
+        reading_dpi=settings.reading_dpi,
         **common,
     )
 

@@ -32,6 +32,9 @@ class ProcessorSettings(Settings):
     """Most crops in a prompt, thumbnails and tiles (paper 3.2: M = 50)."""
     max_tiles_per_image: int | None = Field(default=None, ge=1)
     """Most tiles of one image, for models that read best at one size of text; None: no limit."""
+    reading_dpi: float | None = Field(default=None, ge=72)
+    """Pixels per inch above which pages of documents are not drawn, for such models; they get white
+    margins up to whole crops then. None: as large as their tiles."""
     policy: str = "published"
     """Allocation policy that shares the tile budget."""
     layout: str = "published-inference"

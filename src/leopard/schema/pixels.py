@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+    from leopard.schema.geometry import ImageSize
+
 WHITE = (255, 255, 255)
 ORIENTATION_TAG = 0x0112
 """EXIF tag of the orientation, values 1 to 8 (EXIF 2.32, section 4.6.4)."""
@@ -83,6 +85,22 @@ def to_rgb(image: Image) -> Image:
     # Profiles, transparency keys and EXIF of the old mode are wrong for the new one.
     rgb.info = {}
     return rgb
+
+
+def with_margins(image: Image, size: ImageSize) -> Image:
+    """An RGB image at the left and top of a white one.
+
+    Args:
+        image: No larger than `size`; returned as it is where it has that size.
+        size: Of the result, in pixels.
+    """
+    if image.size == (size.width, size.height):
+        return image
+    import PIL.Image
+
+    picture = PIL.Image.new("RGB", (size.width, size.height), "white")
+    picture.paste(image, (0, 0))
+    return picture
 
 
 def png_bytes(image: Image) -> bytes:

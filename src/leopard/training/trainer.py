@@ -155,7 +155,12 @@ def open_sources(
         options = LoadOptions(target_dpi=IDEFICS2_DPI, max_side_px=2 * IDEFICS2_SIDE)
     else:
         own = encoder.processor.settings
-        options = LoadOptions(crop_size=own.crop_size, max_crops=own.max_crops)
+        options = LoadOptions(
+            crop_size=own.crop_size,
+            max_crops=own.max_crops,
+            max_tiles_per_page=own.max_tiles_per_image,
+            reading_dpi=own.reading_dpi,
+        )
     return [
         open_source(source.path, split=source.split, draw=draw, options=options)
         for source in settings.data.sources

@@ -6,17 +6,20 @@ Knows nothing of models.
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from leopard.documents.resolution import POINTS_PER_INCH, PageExtent
 from leopard.schema.geometry import ImageSize
+from leopard.schema.pixels import with_margins
 from leopard.training.nano.characters import Glyph, Place
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+
+    from leopard.documents.options import LoadOptions
 
 _LEADERS = re.compile(r"(?:\s?\.){4,}")
 """Dots between a label and its value are no text to learn."""
@@ -68,30 +71,30 @@ class Lesson:
     questions: Asked
 
 
-def draw_lessons(
-    pdf: bytes, questions: Sequence[Asked], *, pixels: Sequence[float]
-) -> list[Lesson]:
-    """Rasterise pages and read their text layer.
+def draw_lessons(pdf: bytes, questions: Sequence[Asked], *, options: LoadOptions) -> list[Lesson]:
+    """Rasterise pages as loading does, and read their text layer.
 
     Args:
         pdf: The document.
         questions: What each page answers; as many pages are drawn.
-        pixels: Size of each page, as the geometric mean of its sides in pixels.
+        options: At which resolution, and whether with margins.
     """
     import pypdfium2 as pdfium
 
+    from leopard.documents.loader import drawn_sizes
     from leopard.documents.pdf import draw_page
     from leopard.documents.pdf_text import pdf_text_layer
 
     document = pdfium.PdfDocument(pdf)
     lessons = []
     try:
-        for number, (asked, side) in enumerate(zip(questions, pixels, strict=True)):
-            page = document[number]
-            scale = side / math.sqrt(page.get_width() * page.get_height())
-            size = ImageSize(round(page.get_width() * scale), round(page.get_height() * scale))
-            glyphs = _glyphs(pdf_text_layer(page, dpi=scale * 72))
-            lessons.append(Lesson(draw_page(page, size), glyphs, asked))
+        pages = [document[number] for number in range(len(questions))]
+        extents = [PageExtent(p.get_width(), p.get_height(), is_vector=True) for p in pages]
+        sizes = drawn_sizes(extents, options)
+        for page, extent, size, asked in zip(pages, extents, sizes, questions, strict=True):
+            dpi = size.page.width / extent.width * POINTS_PER_INCH
+            picture = with_margins(draw_page(page, size.page), size.picture)
+            lessons.append(Lesson(picture, _glyphs(pdf_text_layer(page, dpi=dpi)), asked))
     finally:
         document.close()
     return lessons

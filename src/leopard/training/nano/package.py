@@ -26,7 +26,7 @@ from leopard.training.nano.characters import (
 )
 from leopard.training.nano.codes import class_codes, class_of
 from leopard.training.nano.letter_pairs import PAIR_UNITS, pair_weights
-from leopard.training.nano.reader_stage import GEOMETRY, MAX_TILES, POLICY
+from leopard.training.nano.reader_stage import GEOMETRY, MAX_TILES, POLICY, READING_DPI
 from leopard.training.nano.start import initialise_connector, initialise_language_model
 from leopard.training.nano.start_heads import NUM_HEADS
 from leopard.training.nano.zones import (
@@ -138,6 +138,7 @@ def nano_processor() -> LeopardProcessor:
         shuffle_factor=GEOMETRY.shuffle_factor,
         policy=POLICY,
         max_tiles_per_image=MAX_TILES,
+        reading_dpi=READING_DPI,
         context_length=CONTEXT,
         embedding_rows=VOCABULARY,
     )

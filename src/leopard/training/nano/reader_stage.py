@@ -31,6 +31,8 @@ from leopard.training.nano.lessons import Lesson
 GEOMETRY = CropGeometry(crop_size=364, patch_size=28, shuffle_factor=1)
 """Crops of the small model: its encoder folds 28x28 pixels, so nothing is left to shuffle."""
 POLICY = "fill"
+READING_DPI = 130.0
+"""Pages are drawn at no higher resolution: print of 8 to 12 points has the size of lessons then."""
 MAX_TILES = 12
 """Tiles of a page: three columns and four rows show text of 8 points as it is read best."""
 NOTHING_WEIGHT = 0.15

@@ -6,7 +6,6 @@ run that goes on does not see its first pages again.
 
 from __future__ import annotations
 
-import math
 import multiprocessing
 import os
 import random
@@ -15,6 +14,7 @@ from dataclasses import dataclass
 from queue import Full
 from typing import TYPE_CHECKING, Any
 
+from leopard.documents.options import LoadOptions
 from leopard.schema.geometry import ImageSize
 from leopard.training.nano.lessons import Lesson, PageSource, draw_lessons
 
@@ -42,8 +42,10 @@ class PagePlan:
 
     documents: float = 0.0
     """Share of lessons that are whole documents of the source instead of such pages."""
-    tiles: tuple[int, ...] = (4, 6, 9, 12)
-    """Tiles that a page of a document fills, about; drawn evenly."""
+    document_dpi: tuple[float, float] = (100.0, 145.0)
+    """The same for documents, as far as their tiles allow."""
+    tiles: int = 12
+    """Tiles of a page of a document at most."""
 
     def draw(self, source: PageSource, seed: int) -> list[Lesson]:
         """The pages of the lesson of a seed; none where the source skips it."""
@@ -52,20 +54,21 @@ class PagePlan:
             document = source.document(seed)
             if document is None:
                 return []
-            side = CROP * math.sqrt(rng.choice(self.tiles)) * rng.uniform(0.85, 1.0)
-            count = len(document.questions)
-            return draw_lessons(document.pdf, document.questions, pixels=[side] * count)
+            dpi = rng.uniform(*self.document_dpi)
+            options = LoadOptions(max_tiles_per_page=self.tiles, reading_dpi=dpi)
+            return draw_lessons(document.pdf, document.questions, options=options)
         cols, rows = rng.choice(self.grids)
         if cols * rows == 1:
             size = ImageSize(self.side, rng.choice([self.side, self.side, self.side * 4 // 5]))
         else:
             width, height = rng.uniform(0.8, 1.0) * cols, rng.uniform(0.75, 1.0) * rows
             size = ImageSize(int(width * CROP), int(height * CROP))
-        draft = source.page(seed, size, rng.choice(self.text_px), rng.uniform(*self.dpi))
+        dpi = rng.uniform(*self.dpi)
+        draft = source.page(seed, size, rng.choice(self.text_px), dpi)
         if draft is None:
             return []
-        side = math.sqrt(size.width * size.height)
-        return draw_lessons(draft.pdf, [draft.questions], pixels=[side])
+        options = LoadOptions(target_dpi=dpi)
+        return draw_lessons(draft.pdf, [draft.questions], options=options)
 
 
 Prepare = Callable[[], Callable[[list[Lesson]], list[Any]]]
