@@ -66,10 +66,12 @@ def _maker(split: Split) -> SampleMaker:
     from leopard.curation.synthesis.samples import SampleMaker
     from leopard.curation.synthesis.settings import load_preset
 
-    settings = load_preset("nano").model_copy(
+    preset = load_preset("nano")
+    settings = preset.model_copy(
         update={
-            "max_pages": 2,
-            "section_weights": (0.8, 0.2),
+            "max_pages": 4,
+            "section_weights": (0.5, 0.25, 0.15, 0.1),
+            "families": {**preset.families, "unanswerable": 20.0},
             "web_renderer": "typst",
             "min_turns": 12,
             "max_turns": 20,

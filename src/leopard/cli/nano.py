@@ -26,7 +26,7 @@ def nano(
     ] = 1.0,
     start: Annotated[
         Path | None,
-        typer.Option(help="Folder of weights, all or a part, to begin with instead of nothing."),
+        typer.Option(help="Model folder whose encoder, or a part, the stage reader begins with."),
     ] = None,
     threads: Annotated[
         int, typer.Option(help="Cores for learning; pages are made by one more process.", min=1)
@@ -34,11 +34,11 @@ def nano(
 ) -> None:
     """Train the small model from nothing, for hours on a CPU, or go on where it stopped.
 
-    Stages: reader, model; and asking between them, if asked for by --stage. Every stage writes a
-    checkpoint every few minutes and goes on from it; the result is the folder `model`.
+    Stages: reader, meaning, model. The first two write a checkpoint every few minutes and go on
+    from it; the result is the folder `model`.
     """
     try:
-        from leopard.training.nano.recipe import STAGES, USUAL, run_stage
+        from leopard.training.nano.recipe import STAGES, run_stage
     except ImportError as error:
         raise ConfigError(f"training needs {error.name}: pip install 'leopard[dev]'") from error
     from leopard.cli._nano_pages import ReadingPages
@@ -51,7 +51,7 @@ def nano(
     import torch
 
     torch.set_num_threads(threads)
-    for name in stage or USUAL:
+    for name in stage or STAGES:
         typer.echo(f"stage {name}", err=True)
         run_stage(name, ReadingPages(), folder, _say, share=share, start=start)
     typer.echo(f"done: {folder}")

@@ -38,8 +38,10 @@ class LeopardReaderConfig(PreTrainedConfig):
         code_size: Length of a character's code.
         chain_size: Length of what spelling remembers along a line.
         num_told: Last characters of the cell to the left that spelling is told.
-        pair_size: Length of what says which letter pairs stand before a line; 0 to pass none on.
-        pair_units: Hidden units that a letter pair is turned into a vector by.
+        around_size: Length of what says what stands around a line; 0 to pass nothing on.
+        triple_rows: Rows of the table of letter triples.
+        blank_class: Class of the blank.
+        colon_class: Class of the character that ends a label.
         ordinal_waves: Radians from one place of a line to the next, by which ordinals are told;
             none to pass no ordinals on.
         conv_channels: Channels of the convolutional map.
@@ -64,8 +66,10 @@ class LeopardReaderConfig(PreTrainedConfig):
         code_size: int = 0,
         chain_size: int = 0,
         num_told: int = 0,
-        pair_size: int = 0,
-        pair_units: int = 0,
+        around_size: int = 0,
+        triple_rows: int = 0,
+        blank_class: int = 0,
+        colon_class: int = 0,
         ordinal_waves: Sequence[float] = (),
         conv_channels: int = 64,
         num_conv_blocks: int = 4,
@@ -79,12 +83,13 @@ class LeopardReaderConfig(PreTrainedConfig):
         self.lines_per_cell, self.places_per_line = lines_per_cell, places_per_line
         self.last_per_line, self.num_classes = last_per_line, num_classes
         self.code_size, self.chain_size, self.num_told = code_size, chain_size, num_told
-        self.pair_size, self.pair_units = pair_size, pair_units
+        self.around_size, self.triple_rows = around_size, triple_rows
+        self.blank_class, self.colon_class = blank_class, colon_class
         self.ordinal_waves = list(ordinal_waves)
         side = image_size // patch_size
         num_slots = lines_per_cell * (places_per_line + last_per_line)
         told = 6 * len(self.ordinal_waves) + 3 * bool(self.ordinal_waves)
-        around = lines_per_cell * (pair_size + told)
+        around = lines_per_cell * (around_size + told)
         spelled = num_slots * code_size + around + 2 * side
         self.hidden_size = spelled if num_slots else self.cell_size
         self.conv_channels = conv_channels

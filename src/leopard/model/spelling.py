@@ -15,18 +15,14 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from leopard.model.surroundings import Surroundings
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from leopard.model.reader import LeopardReaderConfig
 
 
-SHORT = 0.2
-"""Bags of letter pairs that are longer count alike, however many letters they hold."""
-FADING = 0.9
-"""What an empty cell leaves of the bag before it."""
-FRESH = 0.5
-"""How much more a beginning counts that is set apart."""
 CERTAIN = 0.98
 """From here on two lines that say the same are both believed."""
 EMPTY = 3
@@ -38,8 +34,8 @@ class Spelling(nn.Module):
 
     The slots of a cell are the places of its lines, from left to right, line after line; then the
     last characters of each line once more, last one first. A feature vector holds the code of each
-    slot, in order, then what stands before each line in letter pairs (see `LetterPairs`) and where
-    in its row it stands (see `Ordinals`), if that is passed on, then which row and which column of
+    slot, in order, then what stands around each line (see `Surroundings`) and where in its row it
+    stands (see `Ordinals`), if that is passed on, then which row and which column of
     the crop the cell is in, one number each.
     """
 
@@ -62,9 +58,9 @@ class Spelling(nn.Module):
         self.recur = nn.Linear(size, 3 * size)
         self.say = nn.Linear(size, self.num_classes)
         self.codes = nn.Parameter(torch.zeros(self.num_classes - 1, config.code_size))
-        self.pairs = LetterPairs(config) if config.pair_size else None
+        self.around = Surroundings(config) if config.around_size else None
         waves = config.ordinal_waves
-        self.ordinals = Ordinals(waves, config.code_size) if waves else None
+        self.ordinals = Ordinals(waves) if waves else None
 
     def weigh(
         self, cells: Tensor, known: Tensor | None = None, left: Tensor | None = None
@@ -210,23 +206,24 @@ class Spelling(nn.Module):
         Returns:
             (crops, cells, hidden_size).
         """
-        return self._placed(shares[..., 1:] @ self.codes)
+        return self._placed(shares[..., 1:] @ self.codes, shares.argmax(-1))
 
     def known(self, classes: Tensor) -> Tensor:
         """As `forward`, for characters that are known, (crops, cells, slots)."""
         codes = nn.functional.pad(self.codes, (0, 0, 1, 0))
-        return self._placed(codes[classes])
+        return self._placed(codes[classes], classes)
 
-    def _placed(self, codes: Tensor) -> Tensor:
-        """Codes of slots, (crops, cells, slots, code), to features."""
+    def _placed(self, codes: Tensor, classes: Tensor) -> Tensor:
+        """Codes of slots, (crops, cells, slots, code), and likeliest classes, to features."""
         crops = len(codes)
         rows = torch.eye(self.side, dtype=codes.dtype, device=codes.device)
         places = torch.cat([rows.repeat_interleave(self.side, 0), rows.repeat(self.side, 1)], 1)
-        around = []
-        if self.pairs is not None or self.ordinals is not None:
-            lines = self._lines(codes).unflatten(1, (self.side, self.side))
-            told = [part(lines) for part in (self.pairs, self.ordinals) if part is not None]
-            around = [part.flatten(3).flatten(1, 2) for part in told]
+        told: list[Tensor] = []
+        if self.around is not None:
+            told.append(self.around(classes))
+        if self.ordinals is not None:
+            told.append(self.ordinals(self._lines(codes).unflatten(1, (self.side, self.side))))
+        around = [part.flatten(3).flatten(1, 2) for part in told]
         return torch.cat([codes.flatten(2), *around, places.expand(crops, -1, -1)], -1)
 
     def _lines(self, codes: Tensor) -> Tensor:
@@ -243,59 +240,6 @@ class Spelling(nn.Module):
         return torch.cat([left.flatten(1, 2)[..., None, :], lines], -2)
 
 
-class LetterPairs(nn.Module):
-    """What stands before each line of a cell, as a bag of letter pairs: by that labels are known.
-
-    A pair is a character and the one before it. Each is turned into a vector by the same small
-    network, and those of a passage are added up (a bag of character n-grams, as in fastText:
-    Bojanowski et al. 2017, arXiv 1607.04606). A passage goes on from cell to cell of a row; after
-    an empty cell a new one begins. What is passed on is about 1 long, however long the passage; in
-    the last column that cell is added, for the crop that comes next. The last number of a
-    character's code, twice, is how much of a character there is.
-    """
-
-    def __init__(self, config: LeopardReaderConfig) -> None:
-        super().__init__()
-        self.units = nn.Linear(2 * config.code_size, config.pair_units)
-        self.fold = nn.Linear(config.pair_units, config.pair_size)
-        self.edge = nn.Parameter(torch.zeros(config.code_size))
-        """Code that stands for nothing before a character: like a blank's."""
-
-    def forward(self, codes: Tensor) -> Tensor:
-        """Codes along the lines of rows of cells to what stands before each.
-
-        Args:
-            codes: (crops, rows, columns, lines, 1 + places, code); the first is that of the
-                character at the end of the cell to the left.
-
-        Returns:
-            (crops, rows, columns, lines, pair_size).
-        """
-        here, before = codes[..., 1:, :], codes[..., :-1, :]
-        is_edge = before.square().sum(-1, keepdim=True) < 0.05
-        before = torch.where(is_edge, self.edge, before)
-        hidden = nn.functional.silu(self.units(torch.cat([here, before], -1)))
-        presence = 2 * here[..., -1:]
-        bags = (self.fold(hidden) * presence).sum(-2)
-        is_filled = presence.sum((-2, -1))[..., None] > 0.4
-        return self._before(bags, is_filled)
-
-    @staticmethod
-    def _before(bags: Tensor, is_filled: Tensor) -> Tensor:
-        """Add bags up along rows, (crops, rows, columns, lines, pair_size)."""
-        passage = torch.zeros_like(bags[:, :, 0])
-        was_filled = torch.zeros_like(is_filled[:, :, 0])
-        found = []
-        for bag, filled in zip(bags.unbind(2), is_filled.unbind(2), strict=True):
-            found.append(passage)
-            going_on = torch.where(was_filled, passage, 0) + bag
-            passage = torch.where(filled, going_on, passage * FADING)
-            was_filled = filled
-        found[-1] = found[-1] + bags[:, :, -1]
-        passages = torch.stack(found, 2)
-        return passages * (SHORT**2 + passages.square().sum(-1, keepdim=True)).rsqrt()
-
-
 class Ordinals(nn.Module):
     """Where in its row of text each line of a cell stands, so that text is read out in order.
 
@@ -306,19 +250,15 @@ class Ordinals(nn.Module):
     after nothing or after a blank; in the last column that of the place after the end; and, one
     number a line, whether no text ends left of it in the crop but what has come in over the crop's
     left edge, whether it goes on from the crop's
-    left edge to here without a gap, and whether anything begins in it (more than 1 where that is
-    set apart, or comes after a colon).
+    left edge to here without a gap, and whether anything begins in it.
 
     Args:
         waves: Radians from one place to the next.
-        code_size: Length of a character's code.
     """
 
-    def __init__(self, waves: Sequence[float], code_size: int) -> None:
+    def __init__(self, waves: Sequence[float]) -> None:
         super().__init__()
         self.waves = list(waves)
-        self.colon = nn.Parameter(torch.zeros(code_size))
-        """Code of the character that ends a label."""
 
     def forward(self, codes: Tensor) -> Tensor:
         """Codes along the lines of rows of cells to where these stand, as waves.
@@ -340,19 +280,10 @@ class Ordinals(nn.Module):
         begun = self._told(first + (begins * places).amax(-1)) * is_begun[..., None]
         is_last = torch.arange(count.shape[2], device=codes.device)[:, None] == count.shape[2] - 1
         end = self._told(first + count) * is_last[..., None]
-        is_fresh = (begins & self._set_apart(codes)).any(-1)
         run = (filled > 0).long().cumprod(2)
-        marks = [self._is_open(filled > 0), run, is_begun + FRESH * is_fresh]
+        marks = [self._is_open(filled > 0), run, is_begun]
         parts = [part.flatten(-2) for part in (self._told(first), begun, end)]
         return torch.cat([*parts, *marks], -1).to(codes.dtype)
-
-    def _set_apart(self, codes: Tensor) -> Tensor:
-        """Whether nothing, or a colon, is before each place and its blank, (..., lines, places)."""
-        size = codes.square().sum(-1)
-        is_colon = codes @ self.colon > 0.8 * self.colon.square().sum()
-        ends = (size < 0.05) | is_colon
-        two_before = nn.functional.pad(ends[..., :-2], (1, 0))
-        return ends[..., :-1] | two_before
 
     @staticmethod
     def _is_open(filled: Tensor) -> Tensor:

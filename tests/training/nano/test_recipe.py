@@ -13,12 +13,13 @@ from leopard.errors import TrainingError
 from leopard.inference.leopard import Leopard
 from leopard.schema.generation import SamplingOptions
 from leopard.schema.geometry import ImageSize
-from leopard.training.nano import recipe
-from leopard.training.nano.asking import TAUGHT
-from leopard.training.nano.lessons import PageDraft
+from leopard.training.nano import stages
+from leopard.training.nano.course import CourseSettings
+from leopard.training.nano.lessons import DocumentDraft, PageDraft
 from leopard.training.nano.package import new_model
-from leopard.training.nano.recipe import STAGES, run_stage
-from leopard.training.nano.stages import small_language_model
+from leopard.training.nano.reader_stage import MAX_TILES
+from leopard.training.nano.recipe import READER, STAGES, run_stage
+from leopard.training.nano.stages import ReaderStage, checkpoint_weights, train_reader
 
 
 class NoPages:
@@ -27,28 +28,45 @@ class NoPages:
     def page(self, seed: int, size: ImageSize, text_px: float, dpi: float) -> PageDraft | None:
         raise AssertionError(seed)
 
+    def document(self, seed: int) -> DocumentDraft | None:
+        raise AssertionError(seed)
+
 
 def test_a_stage_names_the_one_it_builds_on(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="stage reader has left no checkpoint"):
-        run_stage("asking", NoPages(), tmp_path, lambda *_: None)
+        run_stage("model", NoPages(), tmp_path, lambda *_: None)
 
 
 def test_no_page_of_the_lessons_has_more_tiles_than_the_processor_gives() -> None:
-    most = max(cols * rows for cols, rows in recipe.GRIDS)
-    from leopard.training.nano.package import MAX_TILES
-
-    assert most <= MAX_TILES
+    assert max(cols * rows for cols, rows in READER.plan.grids) <= MAX_TILES
 
 
-def test_a_start_may_hold_some_weights_and_none_of_another_model(tmp_path: Path) -> None:
-    name = "model.language_model.layers.2.mlp.up_proj.weight"
-    taught = torch.full_like(new_model(2).state_dict()[name], 0.25)
-    save_file({name: taught.half()}, tmp_path / "model.safetensors")
-    lessons = small_language_model(trained=TAUGHT, seed=1, start=tmp_path)
-    torch.testing.assert_close(lessons.decoder.layers[2].mlp.up_proj.weight.detach(), taught)
-    save_file({"model.other.weight": taught}, tmp_path / "model.safetensors")
-    with pytest.raises(TrainingError, match=r"such as model\.other\.weight"):
-        small_language_model(trained=TAUGHT, seed=1, start=tmp_path)
+class NoStream:
+    """Lessons that are never taken."""
+
+    def __init__(self, *_: object, **__: object) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+def test_a_start_may_hold_some_weights_and_none_of_another_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stages, "LessonStream", NoStream)
+    stage = ReaderStage(course=CourseSettings(steps=0, learning_rate=1e-3))
+    start, folder = tmp_path / "start", tmp_path / "reader"
+    start.mkdir()
+    name = "vision_encoder.layers.2.up.weight"
+    taught = torch.full_like(new_model(2).model.state_dict()[name], 0.25)
+    save_file({f"model.{name}": taught.half()}, start / "model.safetensors")
+    train_reader(NoPages(), folder, stage, lambda *_: None, start=start)
+    weights = checkpoint_weights(folder / "course.safetensors")
+    torch.testing.assert_close(weights["encoder.layers.2.up.weight"], taught)
+    save_file({"model.vision_encoder.other.weight": taught}, start / "model.safetensors")
+    with pytest.raises(TrainingError, match=r"such as other\.weight"):
+        train_reader(NoPages(), tmp_path / "other", stage, lambda *_: None, start=start)
 
 
 @pytest.mark.slow

@@ -2,34 +2,37 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 import torch
 
+from leopard.inference.loading import DEFAULT_MODEL, SHIPPED_MODELS
 from leopard.model import LeopardForConditionalGeneration
 from leopard.processor import LeopardProcessor
 from leopard.schema.messages import ImagePart, Message, TextPart
-from leopard.training.nano.asking import AskingLessons
 from leopard.training.nano.characters import BLANK, NUM_CLASSES, SLOTS, Glyph, cell_slots
 from leopard.training.nano.codes import byte_classes, class_codes
-from leopard.training.nano.dialogue import Exercise, StudiedPage, Teacher, Turn
-from leopard.training.nano.known import KnownLessons, SmallLanguageModel
-from leopard.training.nano.lessons import printed_lines
-from leopard.training.nano.package import nano_processor, nano_tokenizer, new_model
+from leopard.training.nano.meaning import Asked, Meaning
+from leopard.training.nano.meaning_stage import begins_in
+from leopard.training.nano.package import (
+    nano_processor,
+    nano_tokenizer,
+    new_model,
+    new_surroundings,
+    take_meaning,
+)
 from leopard.training.nano.start import (
-    ABOVE_DISTANCES,
     ANSWER_TOKEN,
     ASSISTANT_TOKEN,
     END_TOKEN,
-    FIRST_GATHERING,
     START_TOKEN,
+    SURE_RESTS,
 )
 from leopard.training.nano.zones import (
     AXIS,
     CODE,
     COLUMN_FLAG,
     COUNTED,
-    FLAG,
+    HEAD,
     IDENTITY,
     IMAGE,
     ORDINAL,
@@ -55,32 +58,36 @@ LABELLED = (
 )
 
 
-def cells(lines: list[Glyph]) -> StudiedPage:
-    slots, places = cell_slots(lines, 13, 13)
-    tokens = slots.reshape(169, -1)
-    return StudiedPage(tokens, np.any(tokens, axis=1), tuple(printed_lines(lines, places)), (), 1)
+def cells(lines: list[Glyph]) -> torch.Tensor:
+    """A crop as slots, (1, cells, slots)."""
+    slots, _ = cell_slots(lines, 13, 13)
+    return torch.from_numpy(slots.reshape(1, 169, -1)).long()
 
 
-def studied() -> StudiedPage:
+def studied() -> torch.Tensor:
     texts = [f"{label}: {value}" for label, value in LABELLED]
     return cells([glyph for n, text in enumerate(texts) for glyph in line(text, 4, 20 + 56 * n)])
 
 
 @pytest.fixture(scope="module")
 def model() -> LeopardForConditionalGeneration:
+    """As it is before any meaning is learned."""
     return new_model(seed=1)
 
 
 @pytest.fixture(scope="module")
-def lessons(model: LeopardForConditionalGeneration) -> AskingLessons:
-    return AskingLessons(SmallLanguageModel(model))
+def shipped() -> LeopardForConditionalGeneration:
+    """What comes with the package."""
+    return LeopardForConditionalGeneration.from_pretrained(
+        SHIPPED_MODELS / DEFAULT_MODEL, dtype=torch.float32
+    ).eval()
 
 
 def test_the_tokens_that_the_circuit_knows_are_those_of_the_tokenizer() -> None:
     tokenizer = nano_tokenizer()
     names = ["<|begin_of_text|>", "<|eot_id|>", "\n\n"]
     assert tokenizer.convert_tokens_to_ids(names) == [START_TOKEN, END_TOKEN, ANSWER_TOKEN]
-    ids = said_before("Which?", [studied()], nano_processor())
+    ids = said_before("Which?", [1], nano_processor())
     assert ids[0] == START_TOKEN
     assert ids.count(START_TOKEN) == 1
 
@@ -147,28 +154,34 @@ def test_known_characters_and_sure_shares_are_the_same_feature(
     torch.testing.assert_close(spelling(shares), spelling.known(slots))
 
 
-def said_before(question: str, pages: list[StudiedPage], processor: LeopardProcessor) -> list[int]:
+def said_before(question: str, crops: list[int], processor: LeopardProcessor) -> list[int]:
     """Tokens up to the answer."""
-    parts = (*(ImagePart() for _ in pages), TextPart(question))
-    crops = [page.num_crops for page in pages]
+    parts = (*(ImagePart() for _ in crops), TextPart(question))
     messages = [Message("user", parts)]
     return list(processor.prompt_builder.encode(messages, crops, ending="answer").input_ids)
 
 
+def embedded(
+    model: LeopardForConditionalGeneration, ids: list[int], slots: torch.Tensor
+) -> torch.Tensor:
+    """Embeddings with visual tokens in their places, (1, length, dim)."""
+    visual = model.model.connector(model.model.vision_encoder.spelling.known(slots))
+    tokens = torch.tensor(ids)
+    places = torch.nonzero(tokens == nano_processor().image_token_id).flatten()
+    text = model.get_input_embeddings()(tokens)
+    return text.index_copy(0, places, visual.flatten(0, 1))[None]
+
+
 @torch.no_grad()
-def answered(whole: SmallLanguageModel, question: str, pages: list[StudiedPage]) -> str:
-    """What the model says, greedily, seeing true slots."""
-    processor = nano_processor()
-    ids, said = said_before(question, pages, processor), ""
-    starts = [n for n, i in enumerate(ids) if i == processor.image_token_id][
-        :: 169 * pages[0].num_crops
-    ]
-    exercise = Exercise(ids, [], [], starts)
+def answered(
+    model: LeopardForConditionalGeneration, question: str, pages: list[torch.Tensor]
+) -> str:
+    """What the model says, greedily, seeing true slots, (crops, cells, slots) a page."""
+    ids, said = said_before(question, [len(page) for page in pages], nano_processor()), ""
     while len(said) < 30:
-        kept = torch.ones(len(ids), dtype=torch.bool)
-        embedded = whole.embedded(torch.tensor(ids), exercise, pages, kept)
-        hidden = whole.decoder(inputs_embeds=embedded).last_hidden_state
-        token = int(whole.head(hidden[0, -1]).argmax())
+        inputs = embedded(model, ids, torch.cat(pages))
+        hidden = model.model.language_model(inputs_embeds=inputs).last_hidden_state
+        token = int(model.lm_head(hidden[0, -1]).argmax())
         if token == END_TOKEN:
             break
         ids.append(token)
@@ -177,89 +190,103 @@ def answered(whole: SmallLanguageModel, question: str, pages: list[StudiedPage])
 
 
 @pytest.mark.parametrize(("label", "value"), LABELLED)
-def test_the_untrained_circuit_reads_out_what_stands_beside_a_label(
-    lessons: AskingLessons, label: str, value: str
+def test_what_stands_beside_a_label_is_read_out(
+    shipped: LeopardForConditionalGeneration, label: str, value: str
 ) -> None:
-    assert answered(lessons.whole, f"What is the {label}?", [studied()]) == value
+    assert answered(shipped, f"What is the {label}?", [studied()]) == value
 
 
-def test_what_is_said_of_how_to_answer_is_not_looked_for(lessons: AskingLessons) -> None:
+def test_what_is_said_of_how_to_answer_is_not_looked_for(
+    shipped: LeopardForConditionalGeneration,
+) -> None:
     question = "What is the Order number?\nAnswer the question using a single word or phrase."
-    assert answered(lessons.whole, question, [studied()]) == "07-4752"
+    assert answered(shipped, question, [studied()]) == "07-4752"
 
 
-def test_where_nothing_fits_it_says_so(lessons: AskingLessons) -> None:
-    assert answered(lessons.whole, "What is the Zebra voltage?", [studied()]) == "Not answerable"
+def test_where_nothing_fits_it_says_so(shipped: LeopardForConditionalGeneration) -> None:
+    assert answered(shipped, "What is the Blood type?", [studied()]) == "Not answerable"
 
 
-def row_of_crops(texts: dict[str, float], count: int) -> StudiedPage:
+def row_of_crops(texts: dict[str, float], count: int) -> torch.Tensor:
     """A row of crops, with texts that begin so many pixels from the left."""
     glyphs = [glyph for text, x in texts.items() for glyph in line(text, x, 20)]
     crops = [
         cells([g.scaled((1.0, 1.0), (-364.0 * n, 0.0)) for g in glyphs if g.box.left // 364 == n])
         for n in range(count)
     ]
-    tokens = np.concatenate([crop.tokens for crop in crops])
-    return StudiedPage(tokens, np.any(tokens, axis=1), (), (), count)
+    return torch.cat(crops)
 
 
 @pytest.mark.parametrize(
     ("label_at", "value_at"),
-    [(40, 480), (40, 364 + 330), (364 - 8 * 6, 480), (40, 2 * 364 + 60)],
-    ids=["the next crop", "its last column", "a label across the edge", "the crop after"],
+    [(40, 480), (364 - 8 * 6, 480), (40, 2 * 364 + 60)],
+    ids=["the next crop", "a label across the edge", "the crop after"],
 )
 def test_a_label_is_known_in_crops_further_right(
-    lessons: AskingLessons, label_at: int, value_at: int
+    shipped: LeopardForConditionalGeneration, label_at: int, value_at: int
 ) -> None:
     page = row_of_crops({"Signed by:": label_at, "Kowalski": value_at}, 3)
     others = row_of_crops({"Quarterly report": 40, "Harbour": 480}, 3)
-    tokens = np.concatenate([page.tokens, others.tokens])
-    both = StudiedPage(tokens, np.any(tokens, axis=1), (), (), 6)
-    said = answered(lessons.whole, "What is the Signed by?", [both])
-    assert said == "Kowalski"
+    assert answered(shipped, "What is the Signed by?", [page, others]) == "Kowalski"
 
 
-def test_text_is_read_on_across_the_edge_of_a_crop(lessons: AskingLessons) -> None:
+def test_text_is_read_on_across_the_edge_of_a_crop(
+    shipped: LeopardForConditionalGeneration,
+) -> None:
     page = row_of_crops({"Order number: 07-": 364 - 6 * 17, "475299": 364}, 2)
-    assert answered(lessons.whole, "What is the Order number?", [page]) == "07-475299"
+    assert answered(shipped, "What is the Order number?", [page]) == "07-475299"
 
 
-def test_an_answer_is_counted_from_where_it_began_in_any_turn(lessons: AskingLessons) -> None:
-    teacher = Teacher(nano_processor().prompt_builder, seed=1)
-    pages, value = [studied()], "Ingrid Kowalski"
-    turn = Turn("What is the Signed by?", value, ((-1, -1, 0),) * len(value), 0)
-    exercise = teacher.conversation(pages, [turn, turn])
-    states = KnownLessons(lessons.whole, COUNTING_LAYER + 1).known(exercise, pages).states.float()
+@torch.no_grad()
+def test_an_answer_is_counted_from_where_it_began_in_any_turn(
+    model: LeopardForConditionalGeneration,
+) -> None:
+    value, builder = "Ingrid Kowalski", nano_processor().prompt_builder
+    turns = [
+        Message("user", (ImagePart(), TextPart("What is the Signed by?"))),
+        Message("assistant", (TextPart(value),)),
+    ]
+    again = [
+        Message("user", (TextPart("And who has signed it, by the name that is printed below?"),)),
+        Message("assistant", (TextPart(value),)),
+    ]
+    ids = list(builder.encode([*turns, *again], [1], ending="closed").input_ids)
+    inputs = embedded(model, ids, studied())
+    states = model.model.language_model(inputs_embeds=inputs, output_hidden_states=True)
+    told_of = states.hidden_states[COUNTING_LAYER + 1][0]
     angles = torch.tensor(wave_angles())
-    starts = [n + 1 for n, i in enumerate(exercise.input_ids) if i == ASSISTANT_TOKEN]
+    starts = [n + 1 for n, i in enumerate(ids) if i == ASSISTANT_TOKEN]
+    assert len(starts) == 2
     for start in starts:
         for count in range(len(value)):
-            told = states[start + 1 + count, COUNTED : COUNTED + ORDINAL].view(-1, 2)
+            told = told_of[start + 1 + count, COUNTED : COUNTED + ORDINAL].view(-1, 2)
             expected = torch.stack([(angles * count).cos(), (angles * count).sin()], 1)
             assert torch.cosine_similarity(told, expected, dim=1).min() > 0.97
 
 
-def test_what_is_asked_is_gathered_from_letters_never_from_visual_tokens(
-    lessons: AskingLessons,
-) -> None:
-    teacher = Teacher(nano_processor().prompt_builder, seed=1)
-    pages = [studied()] * 3
-    turn = Turn("What is the Quarterly harbour?", "report", ((-1, -1, 0),) * 6, 0)
-    exercise = teacher.conversation(pages, [turn])
-    whole = lessons.whole
-    known = KnownLessons(whole, COUNTING_LAYER).known(exercise, pages)
-    layer = whole.decoder.layers[COUNTING_LAYER]
-    with torch.no_grad():
-        states = known.states.float()[None]
-        turns = whole.decoder.rotary_emb(states, known.positions[None])
-        normed = layer.input_layernorm(states)
-        whole.pointers.hear(COUNTING_LAYER, normed, known.crowd, turns)
-        asked = torch.tensor([exercise.input_ids.index(ANSWER_TOKEN, exercise.image_starts[-1])])
-        shares = whole.pointers.log_attention(COUNTING_LAYER, 0, asked).exp()[0]
-    is_image = known.states[: shares.shape[-1], IMAGE] > FLAG / 2
-    assert int(is_image.sum()) == 3 * 169
-    question = exercise.input_ids.index(ord("Q"), exercise.image_starts[-1])
-    head = FIRST_GATHERING + len(ABOVE_DISTANCES)
-    assert float(shares[head, is_image].sum()) < 1e-3
-    # Most goes to the label, the end of the question.
-    assert float(shares[head, question : question + 17].sum()) > 0.5
+@torch.no_grad()
+def test_the_layers_compare_what_was_learned_to_be_compared() -> None:
+    torch.manual_seed(5)
+    meaning = Meaning(new_surroundings())
+    meaning.fold.weight *= 0.15  # about what learning makes of it
+    model = new_model(seed=1)
+    take_meaning(model, meaning)
+    page = row_of_crops({"Order number: 07-": 200, "Signed by": 500, "Kowalski": 600}, 2)
+    token, line_number = (torch.from_numpy(begins_in(page.numpy().astype("uint8")))).nonzero().T
+    question = "What is the Order number?"
+    document = Asked(page, torch.stack([token, line_number], 1), (question,), torch.tensor([0]))
+    expected = meaning([document])[0][0, 1:]
+    ids = said_before(f"{question}\nAnswer briefly.", [2], nano_processor())
+    inputs = embedded(model, ids, page)
+    states = model.model.language_model(inputs_embeds=inputs, output_hidden_states=True)
+    layer = model.model.language_model.layers[2]
+    normed = layer.input_layernorm(states.hidden_states[2])[0]
+    query = layer.self_attn.q_proj(normed[-1]).unflatten(-1, (16, HEAD))
+    keys = layer.self_attn.k_proj(normed).unflatten(-1, (16, HEAD))
+    logits = torch.einsum("hd,lhd->hl", query, keys) / HEAD**0.5
+    images = torch.nonzero(torch.tensor(ids) == nano_processor().image_token_id).flatten()
+    first_of_sure = torch.tensor([1, 2 + len(SURE_RESTS)])
+    found = logits[first_of_sure[line_number], images[token]] / SURE_RESTS[0][1]
+    assert len(found) > 4
+    torch.testing.assert_close(found, expected, atol=0.15 * float(expected.abs().max()), rtol=0)
+    assert torch.corrcoef(torch.stack([found, expected]))[0, 1] > 0.99

@@ -6,13 +6,12 @@ import pytest
 
 from leopard.training.nano.characters import cell_slots
 from leopard.training.nano.lessons import PrintedLine, printed_lines
-from leopard.training.nano.pointers import BEGINNING, SPELL
 from leopard.training.nano.whereabouts import (
+    BEGINNING,
+    SPELL,
     Printed,
     answer_goals,
     find_answer,
-    is_led_to,
-    labelled_values,
     question_labels,
 )
 from tests.training.nano.test_characters import line
@@ -48,25 +47,6 @@ def test_an_answer_that_stands_twice_is_told_by_the_label_before_it() -> None:
     assert find_answer(printed, "7 May", []) is None
 
 
-def test_labels_stand_before_colons_and_gaps_and_only_once() -> None:
-    printed = [
-        PrintedLine("Order number", ((0, 0),) * 12, row=0),
-        PrintedLine("2014330", ((4, 0),) * 7, row=0),
-        PrintedLine("Paid: 9 June", ((9, 0),) * 12, row=1),
-        PrintedLine("Terms:", ((12, 0),) * 6, row=2),
-        PrintedLine("none", ((15, 0),) * 4, row=2),
-        PrintedLine("a sentence alone", ((20, 0),) * 16, row=3),
-        PrintedLine("Page: 1", ((25, 0),) * 7, row=4),
-        PrintedLine("Page: 2", ((30, 0),) * 7, row=5),
-    ]
-
-    def text(place: Printed) -> str:
-        return printed[place.line].text[place.start : place.end]
-
-    found = [(text(pair.label), text(pair.value)) for pair in labelled_values(printed)]
-    assert found == [("Order number", "2014330"), ("Paid", "9 June"), ("Terms", "none")]
-
-
 def test_an_answer_that_stands_twice_is_told_by_a_label_in_its_row() -> None:
     printed = [
         PrintedLine("Sent", ((0, 0),) * 4, row=0),
@@ -75,23 +55,6 @@ def test_an_answer_that_stands_twice_is_told_by_a_label_in_its_row() -> None:
         PrintedLine("7 May", ((12, 0),) * 5, row=1),
     ]
     assert find_answer(printed, "7 May", ["paid"]) == Printed(3, 0, 5)
-
-
-def test_questions_lead_to_their_labels_and_these_to_the_value() -> None:
-    printed = lines("Sent: 7 May", "Paid: 9 June")
-    value = find_answer(printed, "9 June", ["paid"])
-    assert value is not None
-    assert is_led_to("When paid?", [(5, 9)], printed, value)
-    assert not is_led_to("When signed?", [(5, 11)], printed, value)
-
-
-def test_labels_above_a_value_lead_to_it_too() -> None:
-    printed = lines("City    Price", "Oslo    12.50")
-    value = find_answer(printed, "12.50", ["oslo"])
-    assert value is not None
-    assert is_led_to("Which price?", [(6, 11)], printed, value)
-    assert is_led_to("What of Oslo?", [(8, 12)], printed, value)
-    assert not is_led_to("What weight?", [(5, 11)], printed, value)
 
 
 def test_answers_begin_by_the_label_and_go_on_by_their_letters() -> None:

@@ -74,9 +74,10 @@ class Course:
         matrices = [p for n, p in named if not is_plain[n]]
         others = [p for n, p in named if is_plain[n]]
         self.optimisers: list[torch.optim.Optimizer] = [
-            Muon(matrices, lr=rate, weight_decay=decay),
-            torch.optim.AdamW(others, lr=rate, weight_decay=0.0, betas=(0.9, 0.98)),
+            torch.optim.AdamW(others, lr=rate, weight_decay=0.0, betas=(0.9, 0.98))
         ]
+        if matrices:
+            self.optimisers.append(Muon(matrices, lr=rate, weight_decay=decay))
         self.names = {id(p): n for n, p in named}
         folder.mkdir(parents=True, exist_ok=True)
         if self.checkpoint.exists():

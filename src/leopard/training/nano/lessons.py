@@ -17,7 +17,7 @@ from leopard.schema.pixels import with_margins
 from leopard.training.nano.characters import Glyph, Place
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
+    from PIL.Image import Image as Picture
 
     from leopard.documents.options import LoadOptions
 
@@ -65,21 +65,25 @@ class PageSource(Protocol):
 class Lesson:
     """One page to learn from."""
 
-    image: Image
+    image: Picture
     glyphs: tuple[Glyph, ...]
     """Characters in the order of the text layer, in pixels."""
     questions: Asked
 
 
-def draw_lessons(pdf: bytes, questions: Sequence[Asked], *, options: LoadOptions) -> list[Lesson]:
+def draw_lessons(
+    pdf: bytes, questions: Sequence[Asked], *, options: LoadOptions, has_pictures: bool = True
+) -> list[Lesson]:
     """Rasterise pages as loading does, and read their text layer.
 
     Args:
         pdf: The document.
         questions: What each page answers; as many pages are drawn.
         options: At which resolution, and whether with margins.
+        has_pictures: Whether to draw; else the pages are white.
     """
     import pypdfium2 as pdfium
+    from PIL import Image
 
     from leopard.documents.loader import drawn_sizes
     from leopard.documents.pdf import draw_page
@@ -93,7 +97,9 @@ def draw_lessons(pdf: bytes, questions: Sequence[Asked], *, options: LoadOptions
         sizes = drawn_sizes(extents, options)
         for page, extent, size, asked in zip(pages, extents, sizes, questions, strict=True):
             dpi = size.page.width / extent.width * POINTS_PER_INCH
-            picture = with_margins(draw_page(page, size.page), size.picture)
+            white = Image.new("RGB", (size.page.width, size.page.height), "white")
+            drawn = draw_page(page, size.page) if has_pictures else white
+            picture = with_margins(drawn, size.picture)
             lessons.append(Lesson(picture, _glyphs(pdf_text_layer(page, dpi=dpi)), asked))
     finally:
         document.close()

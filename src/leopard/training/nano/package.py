@@ -14,6 +14,7 @@ from transformers import GenerationConfig, PreTrainedTokenizerFast, SmolLM3Confi
 
 from leopard.model import LeopardConfig, LeopardForConditionalGeneration
 from leopard.model.reader import LeopardReaderConfig
+from leopard.model.surroundings import Surroundings
 from leopard.processor import LeopardProcessor
 from leopard.processor.settings import ProcessorSettings
 from leopard.training.nano.characters import (
@@ -25,16 +26,20 @@ from leopard.training.nano.characters import (
     PLACES_PER_LINE,
 )
 from leopard.training.nano.codes import class_codes, class_of
-from leopard.training.nano.letter_pairs import PAIR_UNITS, pair_weights
+from leopard.training.nano.meaning import Meaning
 from leopard.training.nano.reader_stage import GEOMETRY, MAX_TILES, POLICY, READING_DPI
-from leopard.training.nano.start import initialise_connector, initialise_language_model
+from leopard.training.nano.start import (
+    AROUND_LENGTH,
+    initialise_connector,
+    initialise_language_model,
+)
 from leopard.training.nano.start_heads import NUM_HEADS
 from leopard.training.nano.zones import (
+    AROUND,
     CODE,
     DIM,
     HEAD,
     IMAGE,
-    PAIR,
     ROPE_THETA,
     START,
     TEXT,
@@ -57,6 +62,10 @@ WORDS = ("user", "assistant", "\n\n")
 VOCABULARY = 272
 """Rows of the embedding table: bytes, special tokens, words, rounded up to 16."""
 CONTEXT = 16_384
+UNITS = 416
+"""Gated units of a layer of the language model."""
+TRIPLE_ROWS = 24_576
+"""Rows of the table of letter triples."""
 
 
 def nano_tokenizer() -> PreTrainedTokenizerFast:
@@ -88,18 +97,18 @@ def _byte_alphabet() -> dict[int, str]:
 
 
 def nano_config() -> LeopardConfig:
-    """Sizes of the small model: about 4 M in the encoder, 14 M in the language model."""
+    """Sizes of the small model: about 6 M in the encoder, 12 M in the language model."""
     tokenizer = nano_tokenizer()
     ids = {name: tokenizer.convert_tokens_to_ids(name) for name in SPECIAL}
     text = SmolLM3Config(
         vocab_size=VOCABULARY,
         hidden_size=DIM,
         head_dim=HEAD,
-        intermediate_size=288,
-        num_hidden_layers=5,
+        intermediate_size=UNITS,
+        num_hidden_layers=4,
         num_attention_heads=NUM_HEADS,
         num_key_value_heads=NUM_HEADS,
-        no_rope_layers=[1, 1, 0, 0, 0],
+        no_rope_layers=[1, 1, 0, 0],
         rope_theta=ROPE_THETA,
         tie_word_embeddings=False,
         max_position_embeddings=CONTEXT,
@@ -117,8 +126,10 @@ def nano_config() -> LeopardConfig:
             code_size=CODE,
             chain_size=160,
             num_told=NUM_TOLD,
-            pair_size=PAIR,
-            pair_units=PAIR_UNITS,
+            around_size=AROUND,
+            triple_rows=TRIPLE_ROWS,
+            blank_class=BLANK,
+            colon_class=class_of(":"),
             ordinal_waves=wave_angles(),
             num_hidden_layers=3,
         ),
@@ -151,20 +162,33 @@ def new_model(seed: int) -> LeopardForConditionalGeneration:
     torch.manual_seed(seed)
     model = LeopardForConditionalGeneration(nano_config())
     inner: Any = model.model
-    head: Any = model.lm_head
-    initialise_language_model(inner.language_model, head)
+    spelling = inner.vision_encoder.spelling
     initialise_connector(inner.connector)
     with torch.no_grad():
-        spelling = inner.vision_encoder.spelling
         spelling.codes.copy_(class_codes())
-        weights = pair_weights()
-        spelling.pairs.units.weight.copy_(weights.units)
-        spelling.pairs.units.bias.copy_(weights.bias)
-        spelling.pairs.fold.weight.copy_(weights.fold)
-        spelling.pairs.fold.bias.copy_(weights.fold_bias)
-        spelling.pairs.edge.copy_(class_codes()[BLANK - 1])
-        spelling.ordinals.colon.copy_(class_codes()[class_of(":") - 1])
+    take_meaning(model, Meaning(spelling.around))
     return model
+
+
+def new_surroundings() -> Surroundings:
+    """The part of the encoder that meaning is learned with, before anything is."""
+    config: Any = nano_config().vision_config
+    return Surroundings(config)
+
+
+@torch.no_grad()
+def take_meaning(model: LeopardForConditionalGeneration, meaning: Meaning) -> None:
+    """Write the language model anew around what was learned of meaning.
+
+    What stands around lines is made about 1 long, and what is asked for so much longer.
+    """
+    inner: Any = model.model
+    head: Any = model.lm_head
+    around = inner.vision_encoder.spelling.around
+    around.load_state_dict(meaning.around.state_dict())
+    around.mix /= AROUND_LENGTH
+    around.marks /= AROUND_LENGTH
+    initialise_language_model(inner.language_model, head, meaning)
 
 
 QUIET = 16.0

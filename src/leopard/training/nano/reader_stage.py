@@ -120,8 +120,8 @@ class ReadingLessons(nn.Module):
         assert encoder.spelling is not None
         self.encoder, self.spelling = encoder, [encoder.spelling]  # the encoder owns it
         encoder.spelling.codes.requires_grad_(False)
-        if encoder.spelling.pairs is not None:
-            encoder.spelling.pairs.requires_grad_(False)  # it follows from the codes
+        if encoder.spelling.around is not None:
+            encoder.spelling.around.requires_grad_(False)  # another stage teaches it
         self.place_head = nn.Conv2d(config.conv_channels, NUM_CLASSES, 1)
         weights = torch.ones(NUM_CLASSES)
         weights[0] = NOTHING_WEIGHT

@@ -5,28 +5,20 @@ Knows nothing of where pages come from (`PageSource`) or where the result is kep
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from leopard.errors import TrainingError
 from leopard.model import LeopardForConditionalGeneration
-from leopard.training.nano import asking
-from leopard.training.nano.asking import AskingSettings, Conversations
 from leopard.training.nano.course import Course, CourseSettings
-from leopard.training.nano.dialogue import Exercise, StudiedPage, Teacher
-from leopard.training.nano.eyes import FeatureStudy, study_slots
-from leopard.training.nano.known import (
-    KnownLessons,
-    KnownPool,
-    SmallLanguageModel,
-)
 from leopard.training.nano.lessons import PageSource
-from leopard.training.nano.package import nano_processor, new_model
+from leopard.training.nano.meaning import Meaning
+from leopard.training.nano.package import new_model, new_surroundings, take_meaning
 from leopard.training.nano.reader_stage import ReadingLessons, prepare_crop_lessons
 from leopard.training.nano.workers import LessonStream, PagePlan
 
@@ -34,7 +26,6 @@ PLAIN_READER = ("stem", "position", "_head", "told")
 """Parameters of the encoder that AdamW trains."""
 HEADS_ALONE = 60
 """Steps in which new heads do not disturb an encoder that can read."""
-Sequences = Iterator[tuple[Exercise, list[StudiedPage]]]
 Report = Callable[[str, dict[str, float]], None]
 """Told the stage and its mean figures."""
 
@@ -99,15 +90,23 @@ def _below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
 
 
-def joined_model(reader: Path, language: Path | None) -> LeopardForConditionalGeneration:
-    """The whole model: encoder of one checkpoint, language model of another or as at the start."""
+def joined_model(reader: Path, meaning: Path | None) -> LeopardForConditionalGeneration:
+    """The whole model: an encoder, and the language model written around what was learned.
+
+    Args:
+        reader: Checkpoint of the reader's course, or a model folder.
+        meaning: Checkpoint of the course that learned meaning; None for what nothing has learned.
+    """
     model = new_model(seed=0)
     inner: Any = model.model
-    inner.vision_encoder.load_state_dict(_below(checkpoint_weights(reader), "encoder."))
-    if language is not None:
-        words = checkpoint_weights(language)
-        inner.language_model.load_state_dict(_below(words, "decoder."))
-        model.lm_head.load_state_dict(_below(words, "head."))
+    if reader.is_dir():
+        _take_over(inner.vision_encoder, reader, "model.vision_encoder.")
+    else:
+        inner.vision_encoder.load_state_dict(_below(checkpoint_weights(reader), "encoder."))
+    learned = Meaning(new_surroundings())
+    if meaning is not None:
+        learned.load_state_dict(checkpoint_weights(meaning))
+    take_meaning(model, learned)
     return model
 
 
@@ -115,94 +114,6 @@ def reading_lessons(seed: int) -> ReadingLessons:
     """The untrained encoder with its heads."""
     encoder = new_model(seed).model.vision_encoder
     return ReadingLessons(encoder.to(memory_format=torch.channels_last))
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class AskingStage:
-    """How the language model learns to answer."""
-
-    plan: PagePlan
-    lessons: AskingSettings = field(default_factory=AskingSettings)
-    course: CourseSettings
-    seed: int = 3
-    taught: ClassVar[tuple[str, ...]] = asking.TAUGHT
-
-    def made(
-        self, whole: SmallLanguageModel, teacher: Teacher
-    ) -> tuple[KnownLessons, Callable[[list[StudiedPage]], Exercise | None]]:
-        """The lessons, and what writes their sequences."""
-        lessons = asking.AskingLessons(whole)
-        return lessons, Conversations(teacher, self.lessons)
-
-
-PLAIN_LANGUAGE = ("embed", "head")
-"""Parameters of the language model that AdamW trains."""
-
-
-def train_language(
-    source: PageSource,
-    folder: Path,
-    stage: AskingStage,
-    report: Report,
-    *,
-    start: Path | None = None,
-    eyes: Path | None = None,
-) -> None:
-    """Teach some layers of the language model; weights stay in the course's checkpoint.
-
-    Args:
-        source: Makes pages.
-        folder: Of this stage; gone on with when it holds a checkpoint.
-        stage: How.
-        report: Told the figures.
-        start: Model folder whose language model a new course begins with (it may hold some of its
-            weights only), or the checkpoint of an earlier course.
-        eyes: Model folder whose encoder is looked through; None for true slots.
-    """
-    whole = small_language_model(trained=stage.taught, seed=stage.seed, eyes=eyes, start=start)
-    course = Course(
-        whole,
-        stage.course,
-        folder,
-        plain=PLAIN_LANGUAGE,
-    )
-    first = stage.seed * 10**9 + course.step * 1000
-    study = study_slots if eyes is None else FeatureStudy(eyes)
-    stream = LessonStream(source, stage.plan, study, first_seed=first)
-    lessons, ask = stage.made(whole, Teacher(nano_processor().prompt_builder, seed=first))
-    pool = KnownPool(lessons, ask, stream.take, stage.lessons, seed=first)
-    try:
-        course.run(lambda: lessons.learn(pool.draw()), lambda figures: report(folder.name, figures))
-    finally:
-        stream.close()
-
-
-def small_language_model(
-    *,
-    trained: Sequence[str],
-    seed: int,
-    eyes: Path | None = None,
-    start: Path | None = None,
-) -> SmallLanguageModel:
-    """The language model with its eyes: untrained, of a model folder or of an earlier course.
-
-    Args:
-        trained: Parts of the names of parameters that learn.
-        seed: Of the noise in untrained weights.
-        eyes: Model folder whose encoder is looked through; None for true slots.
-        start: See `train_language`.
-    """
-    checkpoint = start if start is not None and start.is_file() else None
-    model = new_model(seed)
-    if start is not None and checkpoint is None:
-        _take_over(model, start, "")
-    whole = SmallLanguageModel(model, is_seeing_features=eyes is not None)
-    for name, parameter in whole.named_parameters():
-        parameter.requires_grad_(any(part in name for part in trained))
-    if checkpoint is not None:
-        weights = checkpoint_weights(checkpoint)
-        whole.load_state_dict({n: weights[n] for n in whole.state_dict()})
-    return whole
 
 
 def _take_over(model: nn.Module, folder: Path, prefix: str) -> None:

@@ -2,26 +2,25 @@
 
 Finding text on a page and spelling it out is what language models learn last and dearest: millions
 of sequences. Here the model starts out with a circuit for it, written into its weights, and
-training refines that instead of discovering it. The stream of 512 numbers has zones (`zones`): in a
+training refines that instead of discovering it. The stream has zones (`zones`): in a
 visual token the codes of its characters, slot by slot, and what stands around it; in a letter of
 text its code, the code of the one before it, what is meant and what is to be said.
 
-    layer 0   text: copy the code of the letter before, make letter pairs of the two, mark letters
-              of answers; image: the end of the left cell, and about where in the sequence it is
-    layer 1   text: gather the letter pairs of the question, count the answer's characters; image:
-              letter pairs above and in the crop before, ordinals that go on from the crop before
-    layer 2   text: look for a line of a cell where something begins, beside or below what has the
-              question's letter pairs; the surest of these is meant
-    layer 3   the ordinal of what is meant, and the count, make the one that is due
-    layer 4   the head of each slot looks for the ordinal that is due, in the row of what is meant,
+    layer 0   text: copy the codes of the two letters before, make a vector of the three, mark
+              letters of answers; image: the end of the left cell, and about where it is
+    layer 1   text: gather what the question asks for, count the answer's characters; image: what
+              stands around lines in the crop before, ordinals that go on from the crop before
+    layer 2   text: look for a line of a cell where something begins, with that around it; of both
+              lines of cells the surer one is chosen; its ordinal, and the count, make the one due
+    layer 3   the head of each slot looks for the ordinal that is due, in the row of what was found,
               after the letters said last, and says the character of the slot; where nothing is
               meant, it says so
 
+What a question asks for, and what stands around, is learned (`meaning`); the rest is written.
 Layers 0 and 1 know positions (rotary), the others do not, so that finding is the same near and far
 (SmolLM3's NoPE layers). Starting from structure rather than noise follows mimetic initialisation
 (Trockman and Kolter 2023, arXiv 2305.09828); matching by the letters before is the induction head
-(Olsson et al. 2022, arXiv 2209.11895); labels are compared as bags of character n-grams (fastText:
-Bojanowski et al. 2017, arXiv 1607.04606).
+(Olsson et al. 2022, arXiv 2209.11895).
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ from leopard.training.nano.characters import (
     SLOTS,
 )
 from leopard.training.nano.codes import byte_classes, class_codes
-from leopard.training.nano.letter_pairs import asking_filter, pair_weights
+from leopard.training.nano.meaning import ASKED_LENGTH, ASKED_SLOPES, Meaning
 from leopard.training.nano.start_counting import (
     COUNT_GAIN,
     JOINING_HEADS,
@@ -56,7 +55,6 @@ from leopard.training.nano.start_heads import (
     HALF,
     IMAGE_MARK,
     NOISE,
-    NUM_HEADS,
     PREVIOUS_TILE,
     RESTING,
     TEXT_MARK,
@@ -64,12 +62,20 @@ from leopard.training.nano.start_heads import (
     Likeness,
     Peak,
 )
-from leopard.training.nano.start_units import choose, pair_letters, say_nothing_found, seen_before
+from leopard.training.nano.start_units import (
+    TRIPLE_SIZE,
+    choose,
+    mean_to_meant,
+    say_nothing_found,
+    seen_before,
+    triple_letters,
+)
 from leopard.training.nano.zones import (
-    ABOVE,
     ANSWER,
     ANSWER_FLAG,
     ANSWERING,
+    AROUND,
+    AROUNDS,
     ASIDE,
     ASKED,
     ASSISTANT,
@@ -77,7 +83,7 @@ from leopard.training.nano.zones import (
     BEFORE,
     BEGUN,
     BREAK,
-    CANDIDATES,
+    CHOSEN,
     CODE,
     COLUMN_FLAG,
     DIM,
@@ -90,16 +96,13 @@ from leopard.training.nano.zones import (
     LAST_OF_LEFT,
     LEFT_PER_LINE,
     LETTER,
-    LOOKS,
-    MEANT,
+    MEANS,
     OPEN,
     ORDINAL,
     ORDINALS,
     OWN,
-    OWN_PAIR,
     OWN_SIZE,
-    PAIR,
-    PAIRS,
+    OWN_TRIPLE,
     PLACE_LENGTH,
     PLACE_SIZE,
     ROW,
@@ -116,11 +119,12 @@ from leopard.training.nano.zones import (
     TEXT_SCALE,
     TILE,
     TILE_BITS,
+    TWO_BEFORE,
     USER,
+    around_line,
     axis_codes,
     directions,
     ordinal_of_slot,
-    pairs,
     place_of_line,
     slot_frame,
 )
@@ -141,12 +145,13 @@ USER_TOKEN, ASSISTANT_TOKEN = 265, 266
 
 
 @torch.no_grad()
-def initialise_language_model(model: Any, head: nn.Linear) -> None:
+def initialise_language_model(model: Any, head: nn.Linear, meaning: Meaning) -> None:
     """Write the starting circuit into the weights.
 
     Args:
-        model: The inner decoder of a SmolLM3 model of five layers, DIM wide, 16 heads of 64.
+        model: The inner decoder of a SmolLM3 model of four layers, DIM wide, 16 heads of 64.
         head: Its output layer.
+        meaning: What questions ask for; see `scaled`.
     """
     codes = class_codes()
     _embed(model.get_input_embeddings().weight, head.weight, codes)
@@ -158,19 +163,18 @@ def initialise_language_model(model: Any, head: nn.Linear) -> None:
     _carry_letters(heads[0])
     _tell_tiles(heads[0])
     tell_asides(heads[0])
-    pair_letters(model.layers[0].mlp, pair_weights())
+    triple_letters(model.layers[0].mlp, meaning)
     count_characters(heads[1])
     find_crop_before(heads[1])
     _gather(heads[1])
-    join_crops(model.layers[1].mlp)
-    _look(heads[2])
-    choose(model.layers[2].mlp)
-    add_ordinals(model.layers[3].mlp)
-    _find_next(heads[4])
+    mean_to_meant(model.layers[1].mlp, join_crops(model.layers[1].mlp), meaning, ASKED_SIZE)
+    _look(heads[2], meaning)
+    choose(model.layers[2].mlp, add_ordinals(model.layers[2].mlp))
+    _find_next(heads[3])
     phrase = torch.stack([codes[byte_classes()[ord(char)] - 1] for char in NOT_ANSWERABLE])
-    say_nothing_found(model.layers[4].mlp, phrase, math.tanh(COUNT_GAIN / 2))
+    say_nothing_found(model.layers[3].mlp, phrase, math.tanh(COUNT_GAIN / 2))
     for slot in range(PLACES):
-        heads[4].carry(slot, slot_frame(slot) / IMAGE_SCALE, directions(SAID, CODE))
+        heads[3].carry(slot, slot_frame(slot) / IMAGE_SCALE, directions(SAID, CODE))
 
 
 @torch.no_grad()
@@ -180,10 +184,10 @@ def initialise_connector(connector: Any) -> None:
     GELU is a straight line far from zero, so the projector's two layers begin as a linear map.
     """
     far, small = 8.0, 0.1
-    width, bags = SLOTS * CODE, LINES_PER_CELL * PAIR
+    width, bags = SLOTS * CODE, LINES_PER_CELL * AROUND
     first, second = connector.linear_1, connector.linear_2
     for linear in (first, second):
-        linear.weight.normal_(0, NOISE / 2)
+        linear.weight.normal_(0, NOISE)
         linear.bias.zero_()
     ordinals = OPEN - ORDINALS
     rows = width + bags + ordinals + 3 * LINES_PER_CELL
@@ -192,7 +196,7 @@ def initialise_connector(connector: Any) -> None:
     first.bias.fill_(far)
     zones = (
         (0, width, 1.0),
-        (PAIRS, bags, 1.0),
+        (AROUNDS, bags, 1.0),
         (ORDINALS, ordinals, PLACE_LENGTH),
         (OPEN, 2 * LINES_PER_CELL, 1.0),
         (BEGUN, LINES_PER_CELL, 1.0),
@@ -240,11 +244,12 @@ def _embed(embedding: Tensor, head: Tensor, codes: Tensor) -> None:
 
 
 def _carry_letters(heads: Heads) -> None:
-    """Layer 0: the letter before to text, the end of the left cell to image."""
+    """Layer 0: the two letters before to text, the end of the left cell to image."""
     heads.look_back(0, Peak(1), TEXT_MARK, TEXT_MARK)
     heads.carry(0, directions(LETTER, CODE) / TEXT_SCALE, directions(BEFORE, CODE))
     heads.look_back(1, Peak(2), TEXT_MARK, TEXT_MARK)
     heads.carry(1, directions(ASSISTANT, 1) / TEXT_SCALE, directions(ANSWERING, 1))
+    heads.carry_besides(1, directions(LETTER, CODE) / TEXT_SCALE, directions(TWO_BEFORE, CODE))
     not_first = IMAGE_MARK | {COLUMN_FLAG: -2 * IMAGE_SCALE}
     width = LAST_PER_LINE * CODE
     for line in range(LINES_PER_CELL):
@@ -335,7 +340,7 @@ def _match_letters(
     heads.rest(slot, rest, 40.0, IMAGE_MARK | {SPECIAL: ANSWER_FLAG * TEXT_SCALE})
 
 
-ROW_LOGIT, TILE_LOGIT, ORDINAL_LOGIT = 12.0, 9.0, 60.0
+ROW_LOGIT, TILE_LOGIT, ORDINAL_LOGIT = 18.0, 16.0, 60.0
 """What it is worth that a slot is in the row of what is meant, in its part of the sequence, and
 that it has the ordinal that is due."""
 LAST_LOGIT, LAST_SHARE = 8.0, 0.4
@@ -343,12 +348,14 @@ LAST_LOGIT, LAST_SHARE = 8.0, 0.4
 misread."""
 FIRST_BONUS = 9.0
 """By so much less must be reached for the first character, which no letters come before."""
-MET = 0.96
+UNCHOSEN = 60.0
+"""By so much more where the other line of a token is meant, or nothing."""
+MET = 0.94
 """Share of these that must be reached."""
 
 
 def _find_next(heads: Heads) -> None:
-    """Layer 4: the head of a slot looks for the place that is due: so text is read out in order.
+    """Layer 3: the head of a slot looks for the place that is due: so text is read out in order.
 
     The last letters count too, so that of several places that may be meant one is read.
     """
@@ -359,43 +366,42 @@ def _find_next(heads: Heads) -> None:
             heads, slot, (LETTER, BEFORE), logit=LAST_LOGIT, share=LAST_SHARE, besides=due
         )
         place = place_of_line(line)
-        meant = directions(MEANT, PLACE_SIZE)
+        meant = directions(FOUND + line * PLACE_SIZE, PLACE_SIZE)
         row, tile = slice(0, AXIS), slice(AXIS, AXIS + TILE_BITS)
         at = 2 * IDENTITY
         heads.prefer(slot, at, Likeness(meant[row], place[row], ROW_LOGIT, AXIS / 2))
-        ordinal, here = directions(TARGET, ORDINAL), ordinal_of_slot(slot)
+        ordinal, here = directions(TARGET + line * ORDINAL, ORDINAL), ordinal_of_slot(slot)
         heads.prefer(slot, at + AXIS, Likeness(ordinal, here, ORDINAL_LOGIT, ORDINAL / 2))
         heads.query[slot, FIXED[-1], ANSWERING] -= heads.query[slot, FIXED[-1], SPECIAL]
+        gate = UNCHOSEN * math.sqrt(HEAD) / TEXT_SCALE / 20
+        heads.query[slot, FIXED[0], TEXT] += gate / FLAG
+        heads.query[slot, FIXED[0], CHOSEN + line] = -gate
         bonus = FIRST_BONUS * math.sqrt(HEAD) / (ANSWER_FLAG * TEXT_SCALE) / 20
         heads.query[slot, FIXED[0], ANSWERING] = -bonus
         at = FIXED[-1] + 1
         heads.prefer(slot, at, Likeness(meant[tile], place[tile], TILE_LOGIT, TILE_BITS))
 
 
-ABOVE_GAIN, ASKED_GAIN = 0.2, 20.0
-ABOVE_DISTANCES = (11, 10, 24, 23)
-"""Tokens back to those right above a token that have what is above it before them."""
-ASKED_SLOPE = 0.05
-"""Attention logit that a token's distance costs in gathering what is asked: what was asked before
-must count less."""
 ASKED_REACH = 220
 """Tokens back to which they gather: a question, how to answer it, and the answer so far."""
+ASKED_SIZE = 0.06
+"""How large what is asked for is in the stream, as a share of what it was when it was learned."""
+LOUDER = 1.1
+"""How much louder the norms make it on its way."""
+AROUND_LENGTH = 4.0
+"""How much shorter what stands around a line is in the stream than it was when it was learned."""
 FIRST_GATHERING = 1 + JOINING_HEADS[-1]
 """First head of layer 1 that gathers; those before count characters and join crops."""
 
 
 def _gather(heads: Heads) -> None:
-    """Layer 1: the letter pairs above a token, and those of the question."""
-    head = FIRST_GATHERING
-    both = torch.stack([pairs(line) for line in range(LINES_PER_CELL)]).sum(0) / IMAGE_SCALE
-    for distance in ABOVE_DISTANCES:
-        heads.look_back(head, Peak(distance), IMAGE_MARK, IMAGE_MARK)
-        heads.carry(head, both, directions(ABOVE, PAIR) * ABOVE_GAIN)
-        head += 1
-    asked = directions(ASKED, PAIR) * ASKED_GAIN
-    _read_back(heads, head, ASKED_SLOPE)
-    heads.carry(head, directions(OWN_PAIR, PAIR) / TEXT_SCALE, asked)
-    assert head < NUM_HEADS
+    """Layer 1: means of a question's letters, the last one's counting most."""
+    length = ASKED_LENGTH * ASKED_SIZE / (TRIPLE_SIZE * LOUDER)
+    for number, slope in enumerate(ASKED_SLOPES):
+        head = FIRST_GATHERING + number
+        _read_back(heads, head, slope)
+        asked = directions(ASKED + number * AROUND, AROUND) * length
+        heads.carry(head, directions(OWN_TRIPLE, AROUND) / TEXT_SCALE, asked)
 
 
 def _read_back(heads: Heads, head: int, slope: float) -> None:
@@ -404,8 +410,8 @@ def _read_back(heads: Heads, head: int, slope: float) -> None:
     The logit falls in a straight line, so the shares of a question's letters stay the same however
     much stands behind it.
     """
-    root, least = math.sqrt(HEAD), 3.0
-    near = least + slope * torch.arange(ASKED_REACH, -1, -1).double()
+    root, least, highest = math.sqrt(HEAD), 3.0, 14.0
+    near = highest - slope * torch.arange(ASKED_REACH + 1).double()
     heads.clear(head)
     heads.query[head, :RESTING, TEXT] = root / (FLAG * TEXT_SCALE)
     for half, part in enumerate(fitted_turns(near, ASKED_REACH + 60, -least)):
@@ -418,45 +424,46 @@ def _read_back(heads: Heads, head: int, slope: float) -> None:
     heads.rest(head, RESTING, 10.0, IMAGE_MARK)
 
 
-LOOK_GAIN = 40.0
 BEGIN_LOGIT = 40.0
 """What it is worth that something begins."""
-LEVELS = ((34.0, 1.0, 1.0), (45.0, 0.5, 4.0), (58.0, 0.4, 16.0), (74.0, 0.4, 64.0))
-"""For each head of a candidate: attention logit at which it rests, how sharp it is, and how much it
-counts that it does not rest. Counts grow so quickly that the highest level decides."""
+PLACE_REST, PLACE_SHARPNESS = -4.0, 24.0
+"""The head of a line that brings the place: attention logit at which it rests, over that of nothing
+meant; and how sharp it is, so that it brings one place."""
+SURE_RESTS = ((0.0, 5.0), (1.0, 2.0), (2.0, 2.0), (3.0, 2.0), (4.2, 2.0), (5.5, 2.0), (7.5, 2.0))
+"""The same of the heads that tell how sure it is, a step each."""
 
 
-def _look(heads: Heads) -> None:
-    """Layer 2: cells where something begins, beside or below what has the question's pairs.
-
-    There is a candidate for each line of a cell and each way of looking. Its first head brings the
-    place; all its heads tell how sure it is.
-    """
-    for candidate in range(CANDIDATES):
-        line, is_below = divmod(candidate, len(LOOKS))
-        around = directions(ABOVE, PAIR) if LOOKS[is_below] else pairs(line)
-        for level, (rest, sharpness, count) in enumerate(LEVELS):
-            head = candidate * len(LEVELS) + level
-            _look_near(heads, head, around, line, sharpness)
-            heads.rest(head, PAIR + 1, 40.0, IMAGE_MARK)
-            heads.rest(head, PAIR + 1, rest * sharpness, TEXT_MARK)
+def _look(heads: Heads, meaning: Meaning) -> None:
+    """Layer 2: lines of cells where something begins that has what is asked for around it."""
+    nothing = float(meaning.nothing)
+    for line in range(LINES_PER_CELL):
+        first = line * (1 + len(SURE_RESTS))
+        _look_near(heads, first, line, meaning, PLACE_SHARPNESS)
+        heads.rest(first, REST, (nothing + PLACE_REST) * PLACE_SHARPNESS, TEXT_MARK)
+        place = directions(FOUND + line * PLACE_SIZE, PLACE_SIZE)
+        heads.carry(first, place_of_line(line) / IMAGE_SCALE, place)
+        for head, (rest, sharpness) in enumerate(SURE_RESTS, start=first + 1):
+            _look_near(heads, head, line, meaning, sharpness)
+            heads.rest(head, REST, (nothing + rest) * sharpness, TEXT_MARK)
             read = directions(IMAGE, 1) / (FLAG * IMAGE_SCALE)
-            written = directions(SURE + candidate, 1) * count * SURE_SIZE
-            if level == 0:
-                read = torch.cat([place_of_line(line) / IMAGE_SCALE, read])
-                place = directions(FOUND + candidate * PLACE_SIZE, PLACE_SIZE)
-                written = torch.cat([place, written])
-            heads.carry(head, read, written)
+            heads.carry(head, read, directions(SURE + line, 1) * SURE_SIZE)
 
 
-def _look_near(heads: Heads, head: int, around: Tensor, line: int, sharpness: float) -> None:
-    """Attend to lines where something begins, by the letter pairs around them."""
+REST = AROUND + 1
+
+
+def _look_near(heads: Heads, head: int, line: int, meaning: Meaning, sharpness: float) -> None:
+    """Attend to lines where something begins, by what stands around them."""
     root = math.sqrt(HEAD)
-    scale = math.sqrt(LOOK_GAIN * sharpness * root)
+    scale = math.sqrt(sharpness * root)
     heads.clear(head)
-    heads.query[head, :PAIR] = asking_filter() @ directions(ASKED, PAIR) * scale / TEXT_SCALE
-    heads.key[head, :PAIR] = around * scale / IMAGE_SCALE
-    heads.query[head, PAIR, TEXT] = 1 / (FLAG * TEXT_SCALE)
-    heads.key[head, PAIR, BEGUN + line] = BEGIN_LOGIT * sharpness * root / IMAGE_SCALE
-    heads.key[head, PAIR, IMAGE] = -BEGIN_LOGIT * sharpness * root / (FLAG * IMAGE_SCALE)
-    heads.key[head, PAIR, TEXT] = -300 * root / (FLAG * TEXT_SCALE)
+    asked = directions(ASKED, MEANS * AROUND) / (ASKED_SIZE * TEXT_SCALE)
+    longer = scale * AROUND_LENGTH
+    heads.query[head, :AROUND] = meaning.ask.weight @ asked * longer
+    heads.query[head, :AROUND, TEXT] = meaning.ask.bias * longer / (FLAG * TEXT_SCALE)
+    heads.key[head, :AROUND] = around_line(line) * scale / IMAGE_SCALE
+    heads.query[head, AROUND, TEXT] = 1 / (FLAG * TEXT_SCALE)
+    heads.key[head, AROUND, BEGUN + line] = BEGIN_LOGIT * sharpness * root / IMAGE_SCALE
+    heads.key[head, AROUND, IMAGE] = -BEGIN_LOGIT * sharpness * root / (FLAG * IMAGE_SCALE)
+    heads.key[head, AROUND, TEXT] = -300 * root / (FLAG * TEXT_SCALE)
+    heads.rest(head, REST, 40.0, IMAGE_MARK)

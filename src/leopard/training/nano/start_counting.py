@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from leopard.training.nano.characters import LINES_PER_CELL, PLACES_PER_LINE
+from leopard.training.nano.meaning import EDGE
 from leopard.training.nano.start_heads import (
     HALF,
     IMAGE_MARK,
@@ -38,11 +39,11 @@ from leopard.training.nano.zones import (
     COUNTED,
     ENDS,
     FLAG,
+    FOUND,
     HEAD,
     IMAGE,
     IMAGE_SCALE,
     JOINED,
-    MEANT,
     OPEN,
     ORDINAL,
     PLACE_LENGTH,
@@ -58,10 +59,10 @@ from leopard.training.nano.zones import (
     TEXT,
     TEXT_SCALE,
     USER,
+    around_line,
     begin_of_line,
     directions,
     first_of_line,
-    pairs,
     slot_frame,
     wave_angles,
 )
@@ -75,8 +76,6 @@ LONGEST, FARTHER = 36, 50
 before, and is left alone."""
 ALONE = 5.0
 """By how much, as an attention logit."""
-KEPT = 1.06
-"""Share of the product that is left by what the circuit does not count in."""
 OTHERS = 15.0
 """Attention logit, below 0, of tokens of text where no answer begins."""
 
@@ -186,11 +185,9 @@ def tell_asides(heads: Heads) -> None:
 
 JOINING_HEADS = tuple(range(ORDINAL, ORDINAL + 2 * LINES_PER_CELL))
 """Heads of the second layer that look for the end of a line in the crop before: for each line one
-that brings letter pairs, then for each line one that brings ordinals."""
+that brings what stands around it, then for each line one that brings ordinals."""
 TO_LAST_COLUMN = SIDE * SIDE - SIDE // 2
 """Tokens from the middle of a row back to its last column in the crop before."""
-EDGE_GAIN = 1.05
-"""How loud letter pairs of the crop before are."""
 ABOUT = tuple(float(n in (10, 12, 14, 16)) for n in range(17))
 """Shares of rotations that tell crops apart, but hardly columns."""
 BAND, ROW_LOGIT, LAST_LOGIT, LEAST = 40.0, 20.0, 25.0, 76.0
@@ -204,14 +201,14 @@ the last column, or reached it: where a row of the crop before is empty, the one
 def find_crop_before(heads: Heads) -> None:
     """Layer 1: lines that may go on from the crop before look for the end of their row there.
 
-    What they bring is the letter pairs that stand there, and the turn by which ordinals go on, less
-    one, so that it is nothing where there is nothing. Another crop may have been before than the
-    one on the left: then a line counts from somewhere else, all along.
+    What they bring is what stands around the lines there, and the turn by which ordinals go on,
+    less one, so that it is nothing where there is nothing. Another crop may have been before than
+    the one on the left: then a line counts from somewhere else, all along.
     """
     for number, head in enumerate(JOINING_HEADS):
         line, flag = number % LINES_PER_CELL, OPEN + number
-        is_pairs = flag < RUNS
-        if is_pairs:
+        is_around = flag < RUNS
+        if is_around:
             _look_two_back(heads, head, flag)
         else:
             peak = Peak(TO_LAST_COLUMN, highest=BAND, shares=ABOUT, rest=None)
@@ -225,11 +222,11 @@ def find_crop_before(heads: Heads) -> None:
         key = heads.key[head, numbers[AXIS]]
         key[COLUMN_FLAG] = -LAST_LOGIT / (2 * IMAGE_SCALE)
         heads.rest(head, RESTING, LEAST, TEXT_MARK | IMAGE_MARK)
-        if is_pairs:
+        if is_around:
             key[flag] = -CLOSED / IMAGE_SCALE
             key[IMAGE] = CLOSED / (FLAG * IMAGE_SCALE)
             key += REACHED * slot_frame(line * PLACES_PER_LINE)[-1] / (0.5 * IMAGE_SCALE)
-            heads.carry(head, pairs(line) / IMAGE_SCALE, pairs(line) * EDGE_GAIN)
+            heads.carry(head, around_line(line) / IMAGE_SCALE, around_line(line) * EDGE)
             continue
         read = directions(ENDS + line * ORDINAL, ORDINAL) / IMAGE_SCALE
         read[::2, IMAGE] = -PLACE_LENGTH / (FLAG * IMAGE_SCALE)
@@ -255,8 +252,12 @@ def _look_two_back(heads: Heads, head: int, flag: int) -> None:
         heads.key[head, start : start + len(part), IMAGE] = part / (FLAG * IMAGE_SCALE)
 
 
-def join_crops(mlp: Any) -> None:
-    """Layer 1: ordinals of lines that run on from the crop before go on from there, too."""
+def join_crops(mlp: Any) -> int:
+    """Layer 1: ordinals of lines that run on from the crop before go on from there, too.
+
+    Returns:
+        The unit after the last one used.
+    """
     unit = 0
     length = PLACE_LENGTH * IMAGE_SCALE**2
     for line in range(LINES_PER_CELL):
@@ -265,11 +266,12 @@ def join_crops(mlp: Any) -> None:
             unit = _turn(mlp, unit, told, turn, told / length)
         _go_on(mlp, unit, line)
         unit += 2
+    return unit
 
 
 def _go_on(mlp: Any, unit: int, line: int) -> None:
     """Where a line of the first column goes on from the crop before, nothing begins in it."""
-    step = 6.0
+    step = 30.0
     is_before = seen_before(line, 0, 1)[-1] / (0.5 * IMAGE_SCALE)
     for at, low in ((unit, 1.3), (unit + 1, 1.6)):
         mlp.gate_proj.weight[at] = step * is_before
@@ -282,12 +284,19 @@ def _go_on(mlp: Any, unit: int, line: int) -> None:
         mlp.down_proj.weight[BEGUN + line, at] = sign / (step * 0.3)
 
 
-def add_ordinals(mlp: Any) -> None:
-    """Layer 3: in TARGET, the ordinal of what is meant and the characters said since."""
-    meant = directions(MEANT + PLACE_SIZE - ORDINAL, ORDINAL)
-    counted, target = directions(COUNTED, ORDINAL), directions(TARGET, ORDINAL)
-    length = math.tanh(COUNT_GAIN / 2) * TEXT_SCALE**2 * KEPT
-    _turn(mlp, 0, meant, counted, target / length)
+def add_ordinals(mlp: Any) -> int:
+    """Layer 2: in TARGET, ordinals of what may be meant and the characters said since.
+
+    Returns:
+        The unit after the last one used.
+    """
+    counted, unit = directions(COUNTED, ORDINAL), 0
+    length = math.tanh(COUNT_GAIN / 2) * TEXT_SCALE**2
+    for line in range(LINES_PER_CELL):
+        begin = FOUND + (line + 1) * PLACE_SIZE - ORDINAL
+        target = directions(TARGET + line * ORDINAL, ORDINAL)
+        unit = _turn(mlp, unit, directions(begin, ORDINAL), counted, target / length)
+    return unit
 
 
 def _turn(mlp: Any, unit: int, told: Tensor, turn: Tensor, written: Tensor) -> int:

@@ -37,7 +37,7 @@ FAST = tuple(math.exp(-n / 2.5) + (0.15 if n >= 8 else 0.0) for n in range(16))
 """Shares of rotations in telling distances apart: quick ones know neighbours, slow ones regions."""
 PEAK = 60.0
 """Attention logit at the distance looked for; a neighbour of it has 0.82 of it at most."""
-NOISE = 0.0005
+NOISE = 1e-5
 PREVIOUS_TILE = SIDE * SIDE - SIDE + 1
 """Tokens from a cell in a tile's first column back to its left neighbour in the tile before."""
 TEXT_MARK = {TEXT: FLAG * TEXT_SCALE}

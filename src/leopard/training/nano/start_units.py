@@ -1,4 +1,4 @@
-"""What the layers between attention do at the start: letter pairs, and choosing what is meant.
+"""What the layers between attention do at the start: letter triples, and choosing what is meant.
 
 Gated units as steps and ramps, written into the small language model before its first lesson; see
 `leopard.training.nano.start` for the whole.
@@ -11,58 +11,77 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from leopard.training.nano.characters import (
-    PLACES_PER_LINE,
-)
-from leopard.training.nano.letter_pairs import PairWeights
+from leopard.training.nano.characters import LINES_PER_CELL, PLACES_PER_LINE
+from leopard.training.nano.meaning import ASKED_UNITS, TRIPLE_UNITS, Meaning
 from leopard.training.nano.zones import (
+    AROUND,
+    ASKED,
     BEFORE,
-    CANDIDATES,
+    CHOSEN,
     CODE,
     COUNTED,
     FLAG,
-    FOUND,
     IDENTITY,
     IMAGE,
-    KNOWN,
     LAST_OF_LEFT,
     LEFT_PER_LINE,
     LETTER,
-    MEANT,
+    MEANS,
     ORDINAL,
-    OWN_PAIR,
-    PAIR,
-    PLACE_SIZE,
+    OWN_TRIPLE,
     SAID,
     SURE,
     SURE_SIZE,
     TEXT,
     TEXT_SCALE,
+    TWO_BEFORE,
     directions,
     slot_frame,
     wave_angles,
 )
 
+TRIPLE_SIZE = 0.08
+"""How large vectors of letters are in the stream, as a share of what they were when learned."""
 
-def pair_letters(mlp: Any, weights: PairWeights) -> None:
-    """Text: the vector of a letter and the one before it, as `LetterPairs` makes it of a page's.
+
+def triple_letters(mlp: Any, meaning: Meaning) -> None:
+    """Layer 0, text: the vector of a letter and the two before it.
 
     A unit for each of its own, whose other factor is whether there is a letter; and one for what is
     added to all.
     """
-    count = len(weights.bias)
+    count = TRIPLE_UNITS
     units = slice(0, count + 1)
     for part in (mlp.gate_proj, mlp.up_proj):
         part.weight[units] = 0
     mlp.down_proj.weight[:, units] = 0
-    letters = torch.cat([directions(LETTER, CODE), directions(BEFORE, CODE)]) / TEXT_SCALE
-    mlp.gate_proj.weight[:count] = weights.units @ letters
-    mlp.gate_proj.weight[:count, TEXT] = weights.bias / (FLAG * TEXT_SCALE)
+    letters = torch.cat([directions(zone, CODE) for zone in (LETTER, BEFORE, TWO_BEFORE)])
+    mlp.gate_proj.weight[:count] = meaning.triples.weight @ letters / TEXT_SCALE
+    mlp.gate_proj.weight[:count, TEXT] = meaning.triples.bias / (FLAG * TEXT_SCALE)
     mlp.gate_proj.weight[count, TEXT] = 10 / (FLAG * TEXT_SCALE)
-    mlp.gate_proj.weight[units, IMAGE] = -10.0 / FLAG
+    mlp.gate_proj.weight[units, IMAGE] = -40.0 / FLAG
     mlp.up_proj.weight[units, LETTER + IDENTITY] = 2 / TEXT_SCALE
-    fold = torch.cat([weights.fold, weights.fold_bias[:, None] / 10], 1)
-    mlp.down_proj.weight[OWN_PAIR : OWN_PAIR + PAIR, units] = fold
+    fold = torch.cat([meaning.fold.weight, meaning.fold.bias[:, None] / 10], 1)
+    mlp.down_proj.weight[OWN_TRIPLE : OWN_TRIPLE + AROUND, units] = fold * TRIPLE_SIZE
+
+
+def mean_to_meant(mlp: Any, first: int, meaning: Meaning, length: float) -> None:
+    """Layer 1, text: what the means of a question's letters mean, added to them.
+
+    Args:
+        mlp: Of the layer.
+        first: First unit to use.
+        meaning: What was learned.
+        length: How long what is asked is in the stream, as a factor.
+    """
+    units, asked = slice(first, first + ASKED_UNITS), slice(ASKED, ASKED + MEANS * AROUND)
+    for part, own in ((mlp.gate_proj, meaning.gate), (mlp.up_proj, meaning.up)):
+        part.weight[units] = 0
+        part.weight[units, asked] = own.weight / (length * TEXT_SCALE)
+        part.weight[units, TEXT] = own.bias / (FLAG * TEXT_SCALE)
+    mlp.gate_proj.weight[units, IMAGE] = -40.0 / FLAG
+    mlp.down_proj.weight[:, units] = 0
+    mlp.down_proj.weight[asked, units] = meaning.down.weight * length
 
 
 def seen_before(line: int, place: int, back: int) -> Tensor:
@@ -72,49 +91,31 @@ def seen_before(line: int, place: int, back: int) -> Tensor:
     return directions(LAST_OF_LEFT + (line * LEFT_PER_LINE + back - place - 1) * CODE, CODE)
 
 
-STEEP = 170.0
+STEEP = 2700.0
 """How steep the steps are by which one place is chosen."""
-AHEAD = (0.2, 0.8)
-"""By so much it must be surer than all others together: from here on, and entirely from there."""
+CERTAINLY = 1.02
+"""What the one that is surer has in CHOSEN; what the steps do not count in leaves about 1."""
+AHEAD = (0.03, 0.08)
+"""By so many steps it must be surer than the other: from here on, and entirely from there."""
 
 
-SURELY = (0.5, 0.8)
-"""The same for saying that something is meant at all."""
-CHOSEN = 0.95
-"""Share of a place that is left by what the steps do not count in."""
+def choose(mlp: Any, first: int) -> None:
+    """Layer 2: in CHOSEN, which of the places that may be meant is surer.
 
-
-def choose(mlp: Any) -> None:
-    """In MEANT, of the places that may be meant the one that is surer than all others together."""
-    unit = 0
+    Args:
+        mlp: Of the layer.
+        first: First unit to use; two are used for each line.
+    """
     low, high = (step * SURE_SIZE for step in AHEAD)
-    for candidate in range(CANDIDATES):
-        ahead = 2 * directions(SURE + candidate, 1)[0] - directions(SURE, CANDIDATES).sum(0)
-        for number in range(PLACE_SIZE):
-            for step, sign in ((low, 1.0), (high, -1.0)):
-                mlp.gate_proj.weight[unit] = STEEP * ahead / TEXT_SCALE
-                mlp.gate_proj.weight[unit, TEXT] = -STEEP * step / (FLAG * TEXT_SCALE)
-                mlp.up_proj.weight[unit] = 0
-                mlp.up_proj.weight[unit, FOUND + candidate * PLACE_SIZE + number] = 1 / TEXT_SCALE
-                mlp.down_proj.weight[:, unit] = 0
-                step_size = STEEP * (high - low) * CHOSEN
-                mlp.down_proj.weight[MEANT + number, unit] = sign / step_size
-                unit += 1
-        unit = _mark_known(mlp, unit, ahead)
-
-
-def _mark_known(mlp: Any, unit: int, ahead: Tensor) -> int:
-    """In KNOWN, whether a candidate is ahead; returns the unit after those used."""
-    low, high = (step * SURE_SIZE for step in SURELY)
-    steep = 4 * STEEP
-    for step, sign in ((low, 1.0), (high, -1.0)):
-        mlp.gate_proj.weight[unit] = steep * ahead / TEXT_SCALE
-        mlp.gate_proj.weight[unit, TEXT] = -steep * step / (FLAG * TEXT_SCALE)
-        mlp.gate_proj.weight[unit, IMAGE] = -10.0 / FLAG
-        mlp.up_proj.weight[unit] = directions(TEXT, 1)[0] / (FLAG * TEXT_SCALE)
-        mlp.down_proj.weight[:, unit] = sign * directions(KNOWN, 1)[0] / (steep * (high - low))
-        unit += 1
-    return unit
+    for line in range(LINES_PER_CELL):
+        ahead = 2 * directions(SURE + line, 1)[0] - directions(SURE, LINES_PER_CELL).sum(0)
+        for at, (step, sign) in enumerate(((low, 1.0), (high, -1.0)), start=first + 2 * line):
+            mlp.gate_proj.weight[at] = STEEP * ahead / TEXT_SCALE
+            mlp.gate_proj.weight[at, TEXT] = -STEEP * step / (FLAG * TEXT_SCALE)
+            mlp.gate_proj.weight[at, IMAGE] = -10.0 / FLAG
+            mlp.up_proj.weight[at] = directions(TEXT, 1)[0] / (FLAG * TEXT_SCALE)
+            chosen = directions(CHOSEN + line, 1)[0]
+            mlp.down_proj.weight[:, at] = sign * chosen * CERTAINLY / (STEEP * (high - low))
 
 
 SHARP = 20.0
@@ -141,7 +142,8 @@ def say_nothing_found(mlp: Any, codes: Tensor, counted: float) -> None:
         here = waves @ directions(COUNTED, ORDINAL) / (counted * TEXT_SCALE)
         for at, (step, sign) in enumerate(((low, 1.0), (high, -1.0)), start=2 * number):
             mlp.gate_proj.weight[at] = SHARP * here
-            mlp.gate_proj.weight[at, KNOWN] = -SHARP * 4 / TEXT_SCALE
+            chosen = slice(CHOSEN, CHOSEN + LINES_PER_CELL)
+            mlp.gate_proj.weight[at, chosen] = -SHARP * 4 / TEXT_SCALE
             mlp.gate_proj.weight[at, TEXT] = -SHARP * step / (FLAG * TEXT_SCALE)
             mlp.gate_proj.weight[at, IMAGE] = -100.0 / FLAG
             mlp.up_proj.weight[at] = directions(TEXT, 1)[0] / (FLAG * TEXT_SCALE)

@@ -46,6 +46,8 @@ class PagePlan:
     """The same for documents, as far as their tiles allow."""
     tiles: int = 12
     """Tiles of a page of a document at most."""
+    has_pictures: bool = True
+    """Whether documents are drawn; else their pages are white, which is quicker."""
 
     def draw(self, source: PageSource, seed: int) -> list[Lesson]:
         """The pages of the lesson of a seed; none where the source skips it."""
@@ -56,7 +58,12 @@ class PagePlan:
                 return []
             dpi = rng.uniform(*self.document_dpi)
             options = LoadOptions(max_tiles_per_page=self.tiles, reading_dpi=dpi)
-            return draw_lessons(document.pdf, document.questions, options=options)
+            return draw_lessons(
+                document.pdf,
+                document.questions,
+                options=options,
+                has_pictures=self.has_pictures,
+            )
         cols, rows = rng.choice(self.grids)
         if cols * rows == 1:
             size = ImageSize(self.side, rng.choice([self.side, self.side, self.side * 4 // 5]))

@@ -10,7 +10,6 @@ from torch import Tensor
 
 from leopard.training.nano.characters import (
     LINES_PER_CELL,
-    PLACES,
     PLACES_PER_LINE,
     SLOTS,
 )
@@ -25,8 +24,8 @@ IDENTITY = 15
 """Numbers of a code that tell characters apart."""
 CODE = IDENTITY + 1
 """Numbers of a character's code; the last says that something stands here."""
-PAIR = 56
-"""Numbers of a bag of letter pairs: what a line of a visual token shows, or what a text says."""
+AROUND = 56
+"""Numbers that tell what stands around a line of a visual token, or what a text asks for."""
 AXIS = 8
 """Numbers that tell the row of a crop, or the column."""
 TILE_BITS = 8
@@ -43,16 +42,14 @@ PLACE_LENGTH = 0.3
 """Size of each of these numbers at most."""
 
 # Visual tokens: slots one after the other (the last ones repeat the end of each line), then the
-# end of the cell to the left, bags of letter pairs, place in the crop and in the sequence.
+# end of the cell to the left, what stands around, place in the crop and in the sequence.
 LAST_OF_LEFT = SLOTS * CODE
 LEFT_PER_LINE = 2
 """Characters at the end of the left cell that are known."""
-ABOVE = PLACES * CODE
-"""From the second layer on, over the repeated ends of lines: letter pairs of the tokens above."""
-PAIRS = LAST_OF_LEFT + LINES_PER_CELL * LEFT_PER_LINE * CODE
-"""For each line the letter pairs of the tokens left of it; from the second layer on also in the
+AROUNDS = LAST_OF_LEFT + LINES_PER_CELL * LEFT_PER_LINE * CODE
+"""For each line what stands around it (see `Surroundings`); from the second layer on also in the
 crop before."""
-ROW = PAIRS + LINES_PER_CELL * PAIR
+ROW = AROUNDS + LINES_PER_CELL * AROUND
 """Where a visual token stands: row of its crop, then about where in the sequence."""
 TILE = ROW + AXIS
 ORDINALS = TILE + TILE_BITS
@@ -71,7 +68,7 @@ TEXT, IMAGE, START, COLUMN_FLAG, ANSWER, SPECIAL = range(MARKS, MARKS + 6)
 """Marks: text, image, first token, first column of a crop (the last one has minus that), token
 before an answer or a question, token of text that is no character."""
 BEGUN = SPECIAL + 1
-"""For each line, whether something begins in it, and more if that is set apart."""
+"""For each line, whether something begins in it."""
 WORDS = BEGUN + LINES_PER_CELL
 USER, ASSISTANT, ANSWERING, ASIDE = range(WORDS, WORDS + 4)
 """Marks of text alone: the words that say who speaks, and from the second layer on the token that
@@ -79,33 +76,31 @@ an answer comes after, and all tokens of an answer or behind a line break."""
 BREAK = JOINED
 """Mark of a line break, where visual tokens have nothing in the first layer."""
 
-LOOKS = (False, True)
-"""Ways in which values stand to labels: beside them, or below."""
-CANDIDATES = LINES_PER_CELL * len(LOOKS)
-
-# Text, over the slots of visual tokens: a letter and the one before it, what is to be said, where
-# what is meant stands, the letter pairs of what is asked, and the pair of the letter itself.
+# Text, over the slots of visual tokens: a letter, the one before it and what is to be said, the one
+# before that, what is asked for, and what the letter itself says.
 LETTER = 0
 BEFORE = CODE
 SAID = 2 * CODE
-MEANT = 3 * CODE
-ASKED = MEANT + PLACE_SIZE
-OWN_PAIR = ASKED + PAIR
-OWN = OWN_PAIR + PAIR
-"""Where tokens that are no letters have something of their own."""
-OWN_SIZE = 64
-COUNTED = ABOVE + PAIR
+TWO_BEFORE = 3 * CODE
+ASKED = 4 * CODE
+MEANS = 2
+"""Means of a question's letters."""
+OWN_TRIPLE = ASKED + MEANS * AROUND
+OWN = AROUNDS
+"""Where tokens that are no letters have something of their own: where no head of the first layer
+reads it, as those that look for the left cell would."""
+OWN_SIZE = 48
+COUNTED = SLOTS * CODE - 40
 """Characters since the answer began, as an ordinal. The first token has something here too, so no
 head may look for visual tokens by these numbers."""
 TARGET = COUNTED + ORDINAL
-"""Ordinal of the place that is to be read out next."""
-FOUND = TARGET + ORDINAL
-"""Places that may be meant, one for each line of a token and each way of looking."""
-SURE = FOUND + CANDIDATES * PLACE_SIZE
+"""For each line of a token, ordinal of the place that is to be read out next, if it is there."""
+FOUND = TARGET + LINES_PER_CELL * ORDINAL
+"""Places that may be meant, one for each line of a token."""
+SURE = FOUND + LINES_PER_CELL * PLACE_SIZE
 """How sure each of them is."""
-
-KNOWN = SURE + CANDIDATES
-"""Whether one of them is meant."""
+CHOSEN = SURE + LINES_PER_CELL
+"""Which of them is meant, if any."""
 
 TEXT_SCALE, IMAGE_SCALE = 1.65, 1.66
 """What the norm before a layer makes of a 1 in letters, and about in visual tokens."""
@@ -114,12 +109,12 @@ FLAG = 14.0
 START_FLAG = 8.0
 START_SCALE = DIM**0.5 / START_FLAG
 ANSWER_FLAG = 2.0
-SURE_SIZE = 0.025
-"""Size of what counts least in being sure."""
+SURE_SIZE = 0.1
+"""Size of a step in being sure."""
 assert ASIDE < DIM
-assert OWN + OWN_SIZE <= COUNTED
-assert KNOWN < ROW
-assert ABOVE + PAIR <= LAST_OF_LEFT
+assert OWN_TRIPLE + AROUND <= COUNTED
+assert OWN + OWN_SIZE <= ROW
+assert CHOSEN + LINES_PER_CELL <= AROUNDS
 
 
 def directions(start: int, count: int) -> Tensor:
@@ -132,9 +127,9 @@ def slot_frame(slot: int) -> Tensor:
     return directions(slot * CODE, CODE)
 
 
-def pairs(line: int) -> Tensor:
-    """Unit vectors that hold the letter pairs of a line of a token, (PAIR, DIM)."""
-    return directions(PAIRS + line * PAIR, PAIR)
+def around_line(line: int) -> Tensor:
+    """Unit vectors that hold what stands around a line of a token, (AROUND, DIM)."""
+    return directions(AROUNDS + line * AROUND, AROUND)
 
 
 def turn(steps: float) -> Tensor:

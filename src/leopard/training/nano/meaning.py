@@ -1,0 +1,189 @@
+"""What is asked for, and where it begins: learned from documents as text, without pictures.
+
+Two things learn together to say the same: what stands around the beginnings of a page
+(`Surroundings`, a part of the encoder), and what a question asks for. The second is just what the
+first two layers of the small language model can do: vectors of letter triples by gated units,
+their means with weights that fall with the distance, and gated units on these. A question chooses
+among all beginnings of a document, or none of them (cross entropy; Henderson et al. 2017,
+arXiv 1705.00652). `leopard.training.nano.start` writes what was learned into the layers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from leopard.training.nano.characters import (
+    BLANK,
+    LINES_PER_CELL,
+    PLACES,
+    PLACES_PER_LINE,
+    character_class,
+)
+from leopard.training.nano.codes import class_codes
+from leopard.training.nano.zones import AROUND, CODE, MEANS, SIDE
+
+if TYPE_CHECKING:
+    from leopard.model.surroundings import Surroundings
+
+TRIPLE_UNITS, ASKED_UNITS = 400, 300
+"""Gated units that letter triples of a question are turned into vectors by, and its mean."""
+ASKED_SLOPES = (0.05, 0.02)
+"""Attention logits that a letter's distance costs in gathering what is asked, for each mean: one
+hears the end of a question best, where labels are, the other its beginning, too, where it says in
+which part of the document."""
+ASKED_LENGTH = 11.0
+"""How long means of vectors are taken to be, as a factor."""
+EDGE = 1.05
+"""How loud what stands around the end of the crop before is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A document as text, and questions about it."""
+
+    slots: Tensor
+    """Classes, (crops, cells, slots)."""
+    beginnings: Tensor
+    """(token, line) of each beginning, (beginnings, 2); tokens are cells of all crops."""
+    questions: tuple[str, ...]
+    goals: Tensor
+    """Which beginning each question means, or -1 for none, (questions,)."""
+
+
+class Meaning(nn.Module):
+    """What learns: the surroundings, and what questions ask for.
+
+    Args:
+        around: The part of the encoder.
+    """
+
+    def __init__(self, around: Surroundings) -> None:
+        super().__init__()
+        self.around = around
+        self.triples = nn.Linear(3 * CODE, TRIPLE_UNITS)
+        self.fold = nn.Linear(TRIPLE_UNITS, AROUND)
+        self.gate = nn.Linear(MEANS * AROUND, ASKED_UNITS)
+        self.up = nn.Linear(MEANS * AROUND, ASKED_UNITS)
+        self.down = nn.Linear(ASKED_UNITS, MEANS * AROUND, bias=False)
+        self.ask = nn.Linear(MEANS * AROUND, AROUND)
+        self.nothing = nn.Parameter(torch.tensor(2.0))
+        """Logit of no beginning."""
+        self.codes: Tensor
+        self.register_buffer("codes", torch.cat([torch.zeros(1, CODE), class_codes()]))
+        with torch.no_grad():
+            self.triples.weight.normal_(0, 1.5)
+            self.triples.bias.normal_(0, 1.5)
+            self.fold.weight.normal_(0, 0.03)
+            self.down.weight.normal_(0, 0.01)
+            self.ask.weight.normal_(0, 0.02)
+            self.ask.weight[:, :AROUND] += torch.eye(AROUND)
+            around.table.weight.normal_(0, 0.05)
+            around.mix.normal_(0, 0.02)
+            around.mix[0] += 1.5 * torch.eye(AROUND)
+            around.marks.normal_(0, 0.02)
+
+    def asked(self, questions: Sequence[str], noise: float = 0.0) -> Tensor:
+        """What questions ask for, (questions, AROUND)."""
+        classes = [question_classes(question) for question in questions]
+        counts = torch.tensor([len(one) for one in classes])
+        flat = torch.cat(classes)
+        codes = self.codes[flat].flatten(1)
+        vectors = self.fold(nn.functional.silu(self.triples(codes)))
+        presence = 2 * self.codes[flat[:, 0], -1:]
+        owner = torch.arange(len(questions)).repeat_interleave(counts)
+        means = []
+        for slope in ASKED_SLOPES:
+            weights = torch.cat([_falling(count, slope) for count in counts.tolist()])
+            weighted = vectors * presence * weights[:, None]
+            means.append(torch.zeros(len(questions), AROUND).index_add(0, owner, weighted))
+        mean = torch.cat(means, 1)
+        if noise:
+            mean = mean + torch.randn_like(mean) * noise
+        asked: Tensor = self.ask(self.meant(mean))
+        return asked
+
+    def meant(self, mean: Tensor) -> Tensor:
+        """What the second layer makes of the means, (questions, MEANS * AROUND)."""
+        added: Tensor = self.down(nn.functional.silu(self.gate(mean)) * self.up(mean))
+        return mean + added
+
+    def keys(self, documents: Sequence[Asked], noise: float = 0.0) -> list[Tensor]:
+        """What stands around the beginnings of each document, (beginnings, AROUND)."""
+        slots = torch.cat([document.slots for document in documents]).long()
+        is_printed = (slots > 0).flatten(1).any(1)
+        lines = torch.zeros(len(slots), SIDE, SIDE, LINES_PER_CELL, AROUND)
+        lines = lines.index_copy(
+            0, torch.nonzero(is_printed).flatten(), self.around(slots[is_printed])
+        )
+        found = []
+        shown = lines.split([len(document.slots) for document in documents])
+        for document, own in zip(documents, shown, strict=True):
+            joined = own + _from_before(own, document.slots)
+            token, line = document.beginnings.long().unbind(1)
+            keys = joined.flatten(0, 2)[token, line]
+            found.append(keys + torch.randn_like(keys) * noise if noise else keys)
+        return found
+
+    def forward(self, documents: Sequence[Asked], noise: float = 0.0) -> list[Tensor]:
+        """Logits of nothing and of each beginning, (questions, 1 + beginnings), by document."""
+        every = [question for document in documents for question in document.questions]
+        asked = self.asked(every, noise).split([len(one.questions) for one in documents])
+        keys = self.keys(documents, noise)
+        return [
+            torch.cat([self.nothing.expand(len(own), 1), own @ key.T], 1)
+            for own, key in zip(asked, keys, strict=True)
+        ]
+
+
+def question_classes(question: str) -> Tensor:
+    """Classes of each character and of the two before it, (characters, 3)."""
+    classes = [0, 0, *(BLANK if char == " " else character_class(char) for char in question)]
+    run = torch.tensor(classes)
+    return torch.stack([run[2:], run[1:-1], run[:-2]], 1)
+
+
+def _falling(count: int, slope: float) -> Tensor:
+    """Weights of characters, the last one's the largest, (count,)."""
+    logits = slope * torch.arange(count, dtype=torch.float32)
+    return ASKED_LENGTH * logits.softmax(0)
+
+
+def _from_before(lines: Tensor, slots: Tensor) -> Tensor:
+    """What lines that no text ends left of get from the crop before, as layer 1 brings it.
+
+    It is what stands in the last column of their row there; where that row is empty, and that of
+    the crop before is not, it comes from that one.
+
+    Args:
+        lines: What stands around, (crops, rows, columns, lines, AROUND).
+        slots: Classes, (crops, cells, slots).
+    """
+    filled = _filled(slots)  # (crops, rows, columns, lines)
+    left = nn.functional.pad(filled[:, :, :-1] & ~filled[:, :, 1:], (0, 0, 1, 0))
+    is_open = left.long().cumsum(2) <= filled[:, :, :1].long()
+    end, has_text = lines[:, :, -1], filled.any(2)
+    one, two = _later(end, 1), _later(end, 2)
+    one_has, two_has = _later(has_text, 1), _later(has_text, 2)
+    brought = torch.where((one_has | ~two_has)[..., None], one, two)
+    joined: Tensor = EDGE * brought[:, :, None] * is_open[..., None]
+    return joined
+
+
+def _later(crops: Tensor, by: int) -> Tensor:
+    """What each crop's predecessor has, some crops before; nothing where there is none."""
+    moved = torch.zeros_like(crops)
+    moved[by:] = crops[:-by]
+    return moved
+
+
+def _filled(slots: Tensor) -> Tensor:
+    """Whether anything stands in the lines of cells, (crops, rows, columns, lines)."""
+    lines = slots[..., :PLACES].unflatten(-1, (LINES_PER_CELL, PLACES_PER_LINE))
+    is_filled = ((lines > 0) & (lines != BLANK)).any(-1)
+    filled: Tensor = is_filled.unflatten(1, (SIDE, SIDE))
+    return filled

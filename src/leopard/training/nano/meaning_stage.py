@@ -1,0 +1,192 @@
+"""The stage that learns what questions ask for: from whole documents as true slots.
+
+A second process sets documents and reads their text layers; the trainer keeps them in a pool and
+draws many times from it. See `leopard.training.nano.meaning` for what is learned.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import nn
+
+from leopard.training.nano.characters import (
+    BLANK,
+    LAST_PER_LINE,
+    LINES_PER_CELL,
+    PLACES,
+    PLACES_PER_LINE,
+    SLOTS,
+)
+from leopard.training.nano.course import Course, CourseSettings
+from leopard.training.nano.dialogue import StudiedPage, printed_turn
+from leopard.training.nano.eyes import study_slots
+from leopard.training.nano.lessons import Lesson, PageSource
+from leopard.training.nano.meaning import Asked, Meaning
+from leopard.training.nano.misreading import misread
+from leopard.training.nano.package import new_surroundings
+from leopard.training.nano.workers import LessonStream, PagePlan
+from leopard.training.nano.zones import SIDE
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+PRINTED = frozenset({"lookup", "cell", "reverse"})
+"""Families of questions whose answers are printed."""
+UNANSWERABLE = "unanswerable"
+MISREAD = (0.0, 0.0, 0.04, 0.1)
+"""Shares of characters with an error, one drawn for each document."""
+MOST_CROPS = 50
+NOISE = 0.05
+"""Added to bags and keys, so that what is nearly the same is told apart by more than that."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MeaningStage:
+    """How meaning is learned."""
+
+    plan: PagePlan = field(default_factory=lambda: PagePlan(documents=1.0, has_pictures=False))
+    batch: int = 8
+    """Documents of one step."""
+    first: int = 200
+    """Documents waited for before the first step."""
+    pool: int = 16_000
+    """Documents kept to draw from, the newest."""
+    course: CourseSettings = field(
+        default_factory=lambda: CourseSettings(
+            steps=10_000, learning_rate=3e-3, warmup_steps=600, log_every=100
+        )
+    )
+    seed: int = 2
+
+
+def train_meaning(
+    source: PageSource, folder: Path, stage: MeaningStage, report: Callable[..., None]
+) -> None:
+    """Learn what questions ask for; weights stay in the course's checkpoint.
+
+    Args:
+        source: Makes documents.
+        folder: Of this stage; gone on with when it holds a checkpoint.
+        stage: How.
+        report: Told the stage and its figures.
+    """
+    torch.manual_seed(stage.seed)
+    meaning = Meaning(new_surroundings())
+    course = Course(meaning, stage.course, folder, plain=("",))
+    first = stage.seed * 10**9 + course.step * stage.batch
+    stream = LessonStream(source, stage.plan, study_questions, first_seed=first)
+    pool: list[Asked] = []
+    rng = random.Random(f"meaning:{first}")
+
+    def step() -> dict[str, float]:
+        fresh = stream.ready(8 * stage.batch)
+        while len(pool) + len(fresh) < stage.first:
+            fresh.append(stream.take())
+        pool.extend(_as_asked(one) for one in fresh)
+        del pool[: -stage.pool]
+        return learn(meaning, rng.sample(pool, min(stage.batch, len(pool))))
+
+    try:
+        course.run(step, lambda figures: report(folder.name, figures))
+    finally:
+        stream.close()
+
+
+def learn(meaning: Meaning, documents: Sequence[Asked]) -> dict[str, float]:
+    """One backward pass: cross entropy of choosing the beginning that is meant, or none."""
+    logits = meaning(documents, NOISE)
+    goals = [document.goals + 1 for document in documents]
+    count = sum(len(goal) for goal in goals)
+    losses = [
+        nn.functional.cross_entropy(own, goal, reduction="sum")
+        for own, goal in zip(logits, goals, strict=True)
+    ]
+    loss = torch.stack(losses).sum() / count
+    loss.backward()
+    right = sum(int((own.argmax(1) == goal).sum()) for own, goal in zip(logits, goals, strict=True))
+    return {"loss": loss.item(), "right": right / count}
+
+
+Studied = tuple["NDArray[np.uint8]", "NDArray[np.int16]", tuple[str, ...], tuple[int, ...]]
+"""Slots, beginnings, questions and goals, as arrays that are quick to hand over."""
+
+
+def study_questions() -> Callable[[list[Lesson]], list[Studied]]:
+    """Worker code: documents as text, with the beginning that each question means."""
+    study = study_slots()
+
+    def studied(lessons: list[Lesson]) -> list[Studied]:
+        found = asked_of(study(lessons)[0])
+        return [] if found is None else [found]
+
+    return studied
+
+
+def asked_of(pages: Sequence[StudiedPage]) -> Studied | None:
+    """A document and those of its questions whose answer begins in a known place, or nowhere."""
+    errors = np.random.default_rng(sum(len(page.lines) for page in pages))
+    share = float(errors.choice(MISREAD))
+    seen = [misread(page.tokens, share, errors) for page in pages]  # type: ignore[arg-type]
+    slots = np.concatenate(seen).astype(np.uint8)
+    crops = slots.reshape(-1, SIDE * SIDE, SLOTS)
+    beginnings = np.argwhere(begins_in(crops))
+    numbers = {(int(token), int(line)): n for n, (token, line) in enumerate(beginnings)}
+    starts = np.cumsum([0, *(len(page.tokens) for page in pages)])
+    questions, goals = [], []
+    for page, start in zip(pages, starts[:-1], strict=True):
+        for question, answer, family in page.questions:
+            goal = _goal(page, (question, answer, family), int(start), numbers)
+            if goal is not None:
+                questions.append(question)
+                goals.append(goal)
+    if not questions or len(crops) > MOST_CROPS:
+        return None
+    return crops, beginnings.astype(np.int16), tuple(questions), tuple(goals)
+
+
+def _goal(
+    page: StudiedPage, asked: tuple[str, str, str], start: int, numbers: dict[tuple[int, int], int]
+) -> int | None:
+    """Number of the beginning that is meant, -1 for none; None where it is not known."""
+    question, answer, family = asked
+    if family == UNANSWERABLE:
+        return -1
+    turn = printed_turn(page.lines, question, answer, 0) if family in PRINTED else None
+    if turn is None or not turn.goals[0][2]:
+        return None
+    token, slot, _ = turn.goals[0]
+    return numbers.get((start + token, slot // PLACES_PER_LINE))
+
+
+def begins_in(crops: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """In which lines of cells anything begins: a character after nothing or after a blank.
+
+    Args:
+        crops: Classes, (crops, cells, slots).
+
+    Returns:
+        (crops * cells, lines).
+    """
+    grid = crops.reshape(-1, SIDE, SIDE, SLOTS)
+    here = grid[..., :PLACES].reshape(*grid.shape[:3], LINES_PER_CELL, PLACES_PER_LINE)
+    ends = grid[..., PLACES::LAST_PER_LINE]
+    left = np.zeros_like(ends)
+    left[:, :, 1:] = ends[:, :, :-1]
+    run = np.concatenate([left[..., None], here], -1)
+    is_there = (run > 0) & (run != BLANK)
+    found: NDArray[np.bool_] = (is_there[..., 1:] & ~is_there[..., :-1]).any(-1)
+    return found.reshape(-1, LINES_PER_CELL)
+
+
+def _as_asked(studied: Studied) -> Asked:
+    slots, beginnings, questions, goals = studied
+    return Asked(
+        torch.from_numpy(slots), torch.from_numpy(beginnings), questions, torch.tensor(goals)
+    )

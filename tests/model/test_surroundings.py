@@ -1,0 +1,147 @@
+"""What stands around the lines of a crop: each kind of bag by itself."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from leopard.model.reader import LeopardReaderConfig
+from leopard.model.surroundings import BAGS, FADING, SHORT, Surroundings
+
+SIDE, LINES, PLACES, LAST = 6, 2, 4, 2
+BLANK, COLON = 30, 29
+
+
+def surroundings(*bags: str) -> Surroundings:
+    """With nothing but these bags, as they are."""
+    torch.manual_seed(0)
+    config = LeopardReaderConfig(
+        image_size=28 * SIDE,
+        lines_per_cell=LINES,
+        places_per_line=PLACES,
+        last_per_line=LAST,
+        num_classes=31,
+        around_size=32,
+        triple_rows=4096,
+        blank_class=BLANK,
+        colon_class=COLON,
+    )
+    made = Surroundings(config)
+    with torch.no_grad():
+        for name, mix in zip(BAGS, made.mix, strict=True):
+            mix.copy_(torch.eye(32) * (name in bags))
+    return made
+
+
+def crop(texts: dict[tuple[int, int], list[int]]) -> Tensor:
+    """Slots of a crop: classes that stand in a row of text from a column on, cell after cell."""
+    slots = torch.zeros(1, SIDE * SIDE, LINES * (PLACES + LAST), dtype=torch.long)
+    for (row, column), classes in texts.items():
+        for start in range(0, len(classes), PLACES):
+            part = classes[start : start + PLACES]
+            cell = slots[0, row // LINES * SIDE + column + start // PLACES]
+            first = row % LINES * PLACES
+            cell[first : first + len(part)] = torch.tensor(part)
+            ends = LINES * PLACES + row % LINES * LAST
+            last = part[::-1][:LAST]
+            cell[ends : ends + len(last)] = torch.tensor(last)
+    return slots
+
+
+@torch.no_grad()
+def around(made: Surroundings, slots: Tensor, row: int, column: int) -> Tensor:
+    """Of one row of text in one column."""
+    found: Tensor = made(slots)[0, row // LINES, column, row % LINES]
+    return found
+
+
+@torch.no_grad()
+def bag(made: Surroundings, classes: list[int]) -> Tensor:
+    """What letters that stand by themselves are told as."""
+    run = torch.tensor([BLANK, BLANK, *classes])
+    rows = ((run[2:] * 131 + run[1:-1]) * 137 + run[:-2]) % made.table.num_embeddings
+    summed = (made.table(rows) * (run[2:] != BLANK)[:, None]).sum(0)
+    return summed * (SHORT**2 + summed.square().sum()).rsqrt()
+
+
+LABEL, OTHER = [1, 2, 3, 4, 5, 6], [7, 8, 9]
+VALUE = [11, 12, 13]
+
+
+def test_a_passage_goes_on_over_cells_and_fades_over_a_gap() -> None:
+    made = surroundings("before")
+    slots = crop({(2, 0): LABEL, (2, 3): VALUE})
+    assert not around(made, slots, 2, 0).any()
+    found = around(made, slots, 2, 3)
+    torch.testing.assert_close(found, bag(made, LABEL), atol=0.02, rtol=0)
+    assert FADING < 1
+    assert not around(made, slots, 4, 3).any()  # where nothing stands, nothing is told
+
+
+def test_what_stands_before_a_beginning_in_its_own_cell_counts() -> None:
+    made = surroundings("before")
+    slots = crop({(0, 1): [1, 2, BLANK, 11]})
+    torch.testing.assert_close(around(made, slots, 0, 1), bag(made, [1, 2]))
+
+
+def test_after_an_empty_cell_what_stood_before_it_is_no_part_of_the_passage() -> None:
+    made = surroundings("before")
+    slots = crop({(0, 0): OTHER, (0, 2): LABEL, (0, 4): VALUE})
+    torch.testing.assert_close(around(made, slots, 0, 4), bag(made, LABEL))
+
+
+@pytest.mark.parametrize("kind", ["above", "top"])
+def test_columns_know_what_is_over_them(kind: str) -> None:
+    made = surroundings(kind)
+    slots = crop({(0, 2): OTHER, (2, 2): LABEL, (4, 2): VALUE})
+    expected = LABEL if kind == "above" else OTHER
+    torch.testing.assert_close(around(made, slots, 4, 2), bag(made, expected))
+    assert not around(made, slots, 0, 2).any()
+
+
+def test_a_column_begins_anew_after_a_gap() -> None:
+    made = surroundings("top")
+    slots = crop({(0, 2): OTHER, (7, 2): LABEL, (9, 2): VALUE})
+    torch.testing.assert_close(around(made, slots, 9, 2), bag(made, LABEL))
+
+
+def test_rows_know_how_they_begin() -> None:
+    made = surroundings("head")
+    slots = crop({(4, 0): OTHER, (4, 2): LABEL, (4, 4): VALUE})
+    torch.testing.assert_close(around(made, slots, 4, 4), bag(made, OTHER))
+    assert not around(made, slots, 4, 0).any()
+
+
+def test_the_first_rows_of_text_are_the_heading_of_those_below() -> None:
+    made = surroundings("heading")
+    slots = crop({(1, 0): LABEL, (6, 0): VALUE})
+    torch.testing.assert_close(around(made, slots, 6, 0), bag(made, LABEL))
+    assert not around(made, slots, 1, 0).any()
+
+
+def test_a_line_tells_what_begins_in_it() -> None:
+    made = surroundings("own")
+    torch.testing.assert_close(
+        around(made, crop({(3, 1): VALUE}), 3, 1), bag(made, VALUE), atol=1e-5, rtol=0
+    )
+
+
+def test_the_last_column_tells_the_next_crop_what_stands_there() -> None:
+    made = surroundings("before", "own", "above")
+    slots = crop({(0, SIDE - 1): OTHER, (3, SIDE - 1): VALUE})
+    torch.testing.assert_close(around(made, slots, 3, SIDE - 1), bag(made, VALUE))
+
+
+def test_marks_tell_what_is_set_apart_close_below_and_going_on() -> None:
+    made = surroundings()
+    with torch.no_grad():
+        made.marks.copy_(torch.eye(6, 32))
+    slots = crop({(2, 1): [1, COLON, BLANK, 11], (3, 1): [*LABEL, 7, BLANK, 9, 12]})
+    first, below, going_on = (
+        around(made, slots, *where)[:6].tolist() for where in ((2, 1), (3, 1), (3, 3))
+    )
+    assert first == pytest.approx([0, 0, 2 / 12, 1 / 6, 1, 1])
+    assert below == pytest.approx([0, 1, 3 / 12, 1 / 6, 1, 1])
+    assert going_on[0] == 1
+    assert going_on[4] == 0
