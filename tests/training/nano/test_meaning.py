@@ -1,0 +1,105 @@
+"""What questions ask for is learned as a choice among the beginnings of a document."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from leopard.training.nano.characters import cell_slots, character_class
+from leopard.training.nano.dialogue import StudiedPage
+from leopard.training.nano.lessons import printed_lines
+from leopard.training.nano.meaning import Asked, Meaning, question_classes
+from leopard.training.nano.meaning_stage import asked_of, begins_in, learn
+from leopard.training.nano.package import new_surroundings
+from tests.training.nano.test_characters import line
+
+ROWS = (("Order number", "07-4752"), ("Signed by", "Ingrid Kowalski"), ("Total", "99.50"))
+QUESTIONS = (
+    ("What is the Order number?", "07-4752", "lookup"),
+    ("Who signed it?", "Ingrid Kowalski", "lookup"),
+    ("How much is it?", "99.50", "cell"),
+    ("What is the Blood type?", "Not answerable", "unanswerable"),
+    ("How many rows are there?", "3", "count"),
+)
+
+
+def page(rows: tuple[tuple[str, str], ...] = ROWS) -> StudiedPage:
+    texts = [f"{label}: {value}" for label, value in rows]
+    glyphs = [g for n, text in enumerate(texts) for g in line(text, 4, 20 + 56 * n)]
+    slots, places = cell_slots(glyphs, 13, 13)
+    tokens = slots.reshape(169, -1)
+    printed = tuple(printed_lines(glyphs, places))
+    return StudiedPage(tokens, np.any(tokens, axis=1), printed, QUESTIONS, 1)
+
+
+def document(*pages: StudiedPage) -> Asked:
+    found = asked_of(pages)
+    assert found is not None
+    slots, beginnings, questions, goals = found
+    return Asked(
+        torch.from_numpy(slots), torch.from_numpy(beginnings), questions, torch.tensor(goals)
+    )
+
+
+def test_questions_mean_the_beginning_of_their_answer_or_none() -> None:
+    asked = document(page())
+    assert asked.questions == tuple(question for question, _, _ in QUESTIONS[:4])
+    assert int(asked.goals[3]) == -1
+    tokens = asked.beginnings[asked.goals[:3]][:, 0].tolist()
+    assert [token // 13 for token in tokens] == [0, 2, 4]  # their rows of cells
+    assert all(token % 13 > 0 for token in tokens)  # behind their labels
+
+
+def test_of_several_pages_tokens_are_counted_on() -> None:
+    second = StudiedPage(*(getattr(page(), name) for name in ("tokens", "filled", "lines")), (), 1)
+    asked = document(second, page())
+    assert asked.slots.shape == (2, 169, 20)
+    assert (asked.beginnings[asked.goals[:3]][:, 0] >= 169).all()
+
+
+def test_beginnings_follow_nothing_or_a_blank() -> None:
+    slots = page().tokens.reshape(1, 169, -1).astype(np.uint8)
+    found = begins_in(slots)
+    assert found.shape == (169, 2)
+    assert found.sum() == 9  # words, each in a cell of its own
+
+
+def test_a_letter_knows_the_two_before_it() -> None:
+    classes = question_classes("ab c")
+    a, b = character_class("a"), character_class("b")
+    assert classes[0].tolist() == [a, 0, 0]
+    assert classes[1].tolist() == [b, a, 0]
+    assert classes[3, 2] == b
+
+
+def test_lessons_teach_what_is_meant() -> None:
+    torch.manual_seed(0)
+    meaning = Meaning(new_surroundings())
+    optimiser = torch.optim.Adam(meaning.parameters(), lr=3e-3)
+    documents = [document(page()), document(page(ROWS[::-1]))]
+    losses = []
+    for _ in range(25):
+        optimiser.zero_grad()
+        figures = learn(meaning, documents)
+        optimiser.step()
+        losses.append(figures["loss"])
+    assert losses[-1] < 0.3 * losses[0]
+    assert figures["right"] == 1.0
+
+
+@pytest.mark.parametrize("closed", [False, True])
+def test_lines_that_no_text_ends_before_know_the_crop_before(closed: bool) -> None:
+    torch.manual_seed(0)
+    meaning = Meaning(new_surroundings())
+    left = line("Signed", 364 - 6 * 9, 20)
+    right = (
+        [*line("x", 64, 20), *line("Kowalski", 200, 20)] if closed else line("Kowalski", 200, 20)
+    )
+    crops = np.stack([cell_slots(glyphs, 13, 13)[0].reshape(169, -1) for glyphs in (left, right)])
+    slots = torch.from_numpy(crops)
+    alone = Asked(slots[1:], torch.tensor([[7, 1]]), ("?",), torch.tensor([0]))
+    both = Asked(slots, torch.tensor([[169 + 7, 1]]), ("?",), torch.tensor([0]))
+    with torch.no_grad():
+        one, other = meaning.keys([alone])[0], meaning.keys([both])[0]
+    assert torch.allclose(one, other) == closed
