@@ -18,7 +18,7 @@ def page(*texts: str) -> StudiedPage:
     slots, places = cell_slots(glyphs, 13, 13)
     lines = tuple(printed_lines(glyphs, places))
     tokens = slots.reshape(169, -1)
-    return StudiedPage(tokens, np.any(tokens, axis=1), lines, (), 1)
+    return StudiedPage(tokens, lines, ())
 
 
 def test_lines_and_their_pointers_match_character_by_character() -> None:

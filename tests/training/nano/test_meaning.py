@@ -30,7 +30,7 @@ def page(rows: tuple[tuple[str, str], ...] = ROWS) -> StudiedPage:
     slots, places = cell_slots(glyphs, 13, 13)
     tokens = slots.reshape(169, -1)
     printed = tuple(printed_lines(glyphs, places))
-    return StudiedPage(tokens, np.any(tokens, axis=1), printed, QUESTIONS, 1)
+    return StudiedPage(tokens, printed, QUESTIONS)
 
 
 def document(*pages: StudiedPage) -> Asked:
@@ -52,7 +52,7 @@ def test_questions_mean_the_beginning_of_their_answer_or_none() -> None:
 
 
 def test_of_several_pages_tokens_are_counted_on() -> None:
-    second = StudiedPage(*(getattr(page(), name) for name in ("tokens", "filled", "lines")), (), 1)
+    second = StudiedPage(page().tokens, page().lines, ())
     asked = document(second, page())
     assert asked.slots.shape == (2, 169, 20)
     assert (asked.beginnings[asked.goals[:3]][:, 0] >= 169).all()

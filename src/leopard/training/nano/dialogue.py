@@ -26,11 +26,8 @@ class StudiedPage:
 
     tokens: NDArray[np.generic]
     """Slots of its visual tokens, (tokens, SLOTS)."""
-    filled: NDArray[np.bool_]
-    """Whether anything readable is printed in a visual token, (tokens,)."""
     lines: tuple[PrintedLine, ...]
     questions: tuple[tuple[str, str, str], ...]
-    num_crops: int
 
 
 @dataclass(frozen=True, slots=True)

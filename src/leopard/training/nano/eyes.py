@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import numpy as np
 import torch
 
 from leopard.processor.crops import CropPlan, plan_crops
@@ -31,8 +30,7 @@ def _slots_of(lesson: Lesson) -> StudiedPage:
     tiled = _plan(lesson).images[0]
     tokens, places = image_slots(lesson.glyphs, tiled)
     lines = tuple(printed_lines(lesson.glyphs, places))
-    filled = np.any(tokens, axis=1)
-    return StudiedPage(tokens, filled, lines, lesson.questions, tiled.num_crops)
+    return StudiedPage(tokens, lines, lesson.questions)
 
 
 def _plan(lesson: Lesson) -> CropPlan:

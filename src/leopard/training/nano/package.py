@@ -180,7 +180,8 @@ def new_surroundings() -> Surroundings:
 def take_meaning(model: LeopardForConditionalGeneration, meaning: Meaning) -> None:
     """Write the language model anew around what was learned of meaning.
 
-    What stands around lines is made about 1 long, and what is asked for so much longer.
+    What stands around lines is made AROUND_LENGTH times shorter, so that it does not drown the rest
+    of a visual token; the look makes up for it.
     """
     inner: Any = model.model
     head: Any = model.lm_head

@@ -151,7 +151,7 @@ def initialise_language_model(model: Any, head: nn.Linear, meaning: Meaning) -> 
     Args:
         model: The inner decoder of a SmolLM3 model of four layers, DIM wide, 16 heads of 64.
         head: Its output layer.
-        meaning: What questions ask for; see `scaled`.
+        meaning: What was learned of questions.
     """
     codes = class_codes()
     _embed(model.get_input_embeddings().weight, head.weight, codes)
