@@ -11,6 +11,7 @@ from leopard.model.surroundings import BAGS, FADING, SHORT, Surroundings
 
 SIDE, LINES, PLACES, LAST = 6, 2, 4, 2
 BLANK, COLON = 30, 29
+CODES = torch.randn(30, 8, generator=torch.Generator().manual_seed(3))
 
 
 def surroundings(*bags: str) -> Surroundings:
@@ -24,11 +25,15 @@ def surroundings(*bags: str) -> Surroundings:
         num_classes=31,
         around_size=32,
         triple_rows=4096,
+        code_size=8,
+        triple_units=24,
+        around_units=4,
         blank_class=BLANK,
         colon_class=COLON,
     )
-    made = Surroundings(config)
+    made = Surroundings(config).eval()
     with torch.no_grad():
+        made.fold.weight.zero_()
         for name, mix in zip(BAGS, made.mix, strict=True):
             mix.copy_(torch.eye(32) * (name in bags))
     return made
@@ -52,7 +57,7 @@ def crop(texts: dict[tuple[int, int], list[int]]) -> Tensor:
 @torch.no_grad()
 def around(made: Surroundings, slots: Tensor, row: int, column: int) -> Tensor:
     """Of one row of text in one column."""
-    found: Tensor = made(slots)[0, row // LINES, column, row % LINES]
+    found: Tensor = made(slots, CODES)[0, row // LINES, column, row % LINES]
     return found
 
 
@@ -61,7 +66,8 @@ def bag(made: Surroundings, classes: list[int]) -> Tensor:
     """What letters that stand by themselves are told as."""
     run = torch.tensor([BLANK, BLANK, *classes])
     rows = ((run[2:] * 131 + run[1:-1]) * 137 + run[:-2]) % made.table.num_embeddings
-    summed = (made.table(rows) * (run[2:] != BLANK)[:, None]).sum(0)
+    codes = CODES[torch.stack([run[2:], run[1:-1], run[:-2]], 1) - 1].flatten(1)
+    summed = ((made.table(rows) + made.letters(codes)) * (run[2:] != BLANK)[:, None]).sum(0)
     return summed * (SHORT**2 + summed.square().sum()).rsqrt()
 
 
@@ -89,6 +95,13 @@ def test_after_an_empty_cell_what_stood_before_it_is_no_part_of_the_passage() ->
     made = surroundings("before")
     slots = crop({(0, 0): OTHER, (0, 2): LABEL, (0, 4): VALUE})
     torch.testing.assert_close(around(made, slots, 0, 4), bag(made, LABEL))
+
+
+def test_columns_know_what_is_under_them() -> None:
+    made = surroundings("below")
+    slots = crop({(2, 2): VALUE, (4, 2): LABEL, (6, 2): OTHER})
+    torch.testing.assert_close(around(made, slots, 2, 2), bag(made, LABEL))
+    assert not around(made, slots, 6, 2).any()
 
 
 @pytest.mark.parametrize("kind", ["above", "top"])
@@ -127,21 +140,51 @@ def test_a_line_tells_what_begins_in_it() -> None:
     )
 
 
+@torch.no_grad()
 def test_the_last_column_tells_the_next_crop_what_stands_there() -> None:
-    made = surroundings("before", "own", "above")
+    made = surroundings()
+    made.carry[0].copy_(torch.eye(32))
     slots = crop({(0, SIDE - 1): OTHER, (3, SIDE - 1): VALUE})
     torch.testing.assert_close(around(made, slots, 3, SIDE - 1), bag(made, VALUE))
+
+
+def test_what_follows_in_a_row_is_told() -> None:
+    made = surroundings("after")
+    slots = crop({(4, 0): LABEL, (4, 3): VALUE, (2, 4): OTHER})
+    expected = bag(made, VALUE)
+    torch.testing.assert_close(around(made, slots, 4, 1), expected, atol=0.02, rtol=0)
+    assert around(made, slots, 4, 3).abs().max() < 1e-4
+
+
+@torch.no_grad()
+def test_the_last_line_of_a_crop_tells_its_heading() -> None:
+    made = surroundings()
+    made.carry[0].copy_(torch.eye(32))
+    made.heading.copy_(torch.eye(32))
+    slots = crop({(1, 0): LABEL, (2 * SIDE - 1, SIDE - 1): VALUE})
+    told = around(made, slots, 2 * SIDE - 1, SIDE - 1)
+    torch.testing.assert_close(told, bag(made, LABEL), atol=0.02, rtol=0)
+    other = around(made, slots, 2 * SIDE - 2, SIDE - 1)
+    assert not other.any()
+
+
+def test_lessons_see_the_same_as_answers() -> None:
+    made = surroundings(*BAGS)
+    with torch.no_grad():
+        made.fold.weight.normal_()
+    slots = crop({(0, 1): LABEL, (4, 0): OTHER, (4, 3): VALUE})
+    torch.testing.assert_close(made.train()(slots, CODES), made.eval()(slots, CODES))
 
 
 def test_marks_tell_what_is_set_apart_close_below_and_going_on() -> None:
     made = surroundings()
     with torch.no_grad():
-        made.marks.copy_(torch.eye(6, 32))
+        made.marks.copy_(torch.eye(7, 32))
     slots = crop({(2, 1): [1, COLON, BLANK, 11], (3, 1): [*LABEL, 7, BLANK, 9, 12]})
     first, below, going_on = (
-        around(made, slots, *where)[:6].tolist() for where in ((2, 1), (3, 1), (3, 3))
+        around(made, slots, *where)[:7].tolist() for where in ((2, 1), (3, 1), (3, 3))
     )
-    assert first == pytest.approx([0, 0, 2 / 12, 1 / 6, 1, 1])
-    assert below == pytest.approx([0, 1, 3 / 12, 1 / 6, 1, 1])
+    assert first == pytest.approx([0, 0, 1, 2 / 12, 1 / 6, 1, 1])
+    assert below == pytest.approx([0, 1, 0, 3 / 12, 1 / 6, 1, 1])
     assert going_on[0] == 1
-    assert going_on[4] == 0
+    assert going_on[5] == 0

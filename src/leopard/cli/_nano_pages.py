@@ -69,8 +69,8 @@ def _maker(split: Split) -> SampleMaker:
     preset = load_preset("nano")
     settings = preset.model_copy(
         update={
-            "max_pages": 4,
-            "section_weights": (0.5, 0.25, 0.15, 0.1),
+            "max_pages": 8,
+            "section_weights": (0.4, 0.22, 0.13, 0.09, 0.05, 0.05, 0.03, 0.03),
             "families": {**preset.families, "unanswerable": 20.0},
             "web_renderer": "typst",
             "min_turns": 12,

@@ -7,8 +7,10 @@ Reads the text layer; knows nothing of pictures of text. Boxes fit the pictures 
 from __future__ import annotations
 
 import ctypes
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from statistics import median_low
 
 import pypdfium2 as pdfium
 import pypdfium2.raw as pdfium_c
@@ -19,6 +21,8 @@ from leopard.schema.geometry import Box
 
 LINE_END_HYPHEN = "\x02"
 """PDFium's character for any hyphen at the end of a line, soft or real."""
+BASELINES = 10
+"""Baselines and sizes of print are the same to a tenth of a pixel and of a point."""
 _SPAN = 1 << 24
 """Device units per page side when the page-to-picture transform is asked of PDFium, which answers
 in whole units; fine enough to leave no rounding."""
@@ -33,7 +37,8 @@ class PrintedChar:
     box: Box
     """Tight box of the ink, in pixels."""
     line_middle: float
-    """Height of the middle of its line, in pixels from the top: equal for `g` and `d`."""
+    """Height of the middle of its line, in pixels from the top: equal for `g` and `d`, whatever boxes
+    the font gives them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +74,8 @@ def pdf_text_layer(page: pdfium.PdfPage, *, dpi: float) -> list[PrintedChar | No
         dpi: Resolution of the picture that the boxes are for, in pixels per inch.
     """
     return [
-        None
-        if box is None or line is None
-        else PrintedChar("-" if text == LINE_END_HYPHEN else text, box, line.center[1])
-        for text, box, line in _layer(page, dpi)
+        None if box is None else PrintedChar("-" if text == LINE_END_HYPHEN else text, box, middle)
+        for text, box, middle in _layer(page, dpi)
     ]
 
 
@@ -184,8 +187,8 @@ def _uri(page: pdfium.PdfPage, action: object) -> str:
     return buffer.value.decode("utf-8", "replace")
 
 
-_Character = tuple[str, Box | None, Box | None]
-"""Text, box of the ink, box as high as the line; blanks have no boxes."""
+_Character = tuple[str, Box | None, float]
+"""Text, box of the ink, height of the middle of its line; blanks have no box."""
 
 
 def _layer(page: pdfium.PdfPage, dpi: float) -> Iterator[_Character]:
@@ -193,7 +196,7 @@ def _layer(page: pdfium.PdfPage, dpi: float) -> Iterator[_Character]:
     with PDFIUM_LOCK:
         textpage = page.get_textpage()
         try:
-            layer = list(_read_layer(textpage, _placement(page, dpi)))
+            layer = _read_layer(textpage, _placement(page, dpi))
         finally:
             textpage.close()
     return iter(layer)
@@ -201,15 +204,26 @@ def _layer(page: pdfium.PdfPage, dpi: float) -> Iterator[_Character]:
 
 def _read_layer(
     textpage: pdfium.PdfTextPage, place: Callable[[float, float, float, float], Box]
-) -> Iterator[_Character]:
+) -> list[_Character]:
+    """Some fonts give `d` a higher box than `a`; on one baseline the middle one of them counts."""
     loose = pdfium_c.FS_RECTF()
+    x, y = ctypes.c_double(), ctypes.c_double()
+    layer: list[tuple[str, Box | None, tuple[int, int]]] = []
+    middles: dict[tuple[int, int], list[float]] = defaultdict(list)
     for index, text, ink in raw_characters(textpage):
         if ink is None or text == "\0" or text.isspace():
-            yield " ", None, None
-        else:
-            pdfium_c.FPDFText_GetLooseCharBox(textpage, index, loose)
-            line = place(loose.left, loose.bottom, loose.right, loose.top)
-            yield text, place(*ink), line
+            layer.append((" ", None, (0, 0)))
+            continue
+        pdfium_c.FPDFText_GetLooseCharBox(textpage, index, loose)
+        pdfium_c.FPDFText_GetCharOrigin(textpage, index, x, y)
+        size = pdfium_c.FPDFText_GetFontSize(textpage, index)
+        line = place(loose.left, loose.bottom, loose.right, loose.top)
+        base = place(x.value, y.value, x.value, y.value).top
+        baseline = (round(base * BASELINES), round(size * BASELINES))
+        middles[baseline].append(line.center[1])
+        layer.append((text, place(*ink), baseline))
+    middle = {baseline: median_low(heights) for baseline, heights in middles.items()}
+    return [(text, box, middle.get(baseline, 0.0)) for text, box, baseline in layer]
 
 
 def _placement(page: pdfium.PdfPage, dpi: float) -> Callable[[float, float, float, float], Box]:

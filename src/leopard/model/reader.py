@@ -40,6 +40,8 @@ class LeopardReaderConfig(PreTrainedConfig):
         num_told: Last characters of the cell to the left that spelling is told.
         around_size: Length of what says what stands around a line; 0 to pass nothing on.
         triple_rows: Rows of the table of letter triples.
+        triple_units: Units of vectors of letter triples.
+        around_units: Units that mix what stands around a line.
         blank_class: Class of the blank.
         colon_class: Class of the character that ends a label.
         ordinal_waves: Radians from one place of a line to the next, by which ordinals are told;
@@ -68,6 +70,8 @@ class LeopardReaderConfig(PreTrainedConfig):
         num_told: int = 0,
         around_size: int = 0,
         triple_rows: int = 0,
+        triple_units: int = 0,
+        around_units: int = 0,
         blank_class: int = 0,
         colon_class: int = 0,
         ordinal_waves: Sequence[float] = (),
@@ -84,6 +88,7 @@ class LeopardReaderConfig(PreTrainedConfig):
         self.last_per_line, self.num_classes = last_per_line, num_classes
         self.code_size, self.chain_size, self.num_told = code_size, chain_size, num_told
         self.around_size, self.triple_rows = around_size, triple_rows
+        self.triple_units, self.around_units = triple_units, around_units
         self.blank_class, self.colon_class = blank_class, colon_class
         self.ordinal_waves = list(ordinal_waves)
         side = image_size // patch_size

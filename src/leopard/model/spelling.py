@@ -29,6 +29,10 @@ EMPTY = 3
 """Places that an empty cell counts as: text on both sides of a gap does not go on as one."""
 
 
+LEADERS = 3
+"""So many of one character, and no other, in a cell are leaders: dots, dashes."""
+
+
 class Spelling(nn.Module):
     """From cells to characters in slots, and from those to features.
 
@@ -121,7 +125,8 @@ class Spelling(nn.Module):
 
         Print whose middle is near the border of two lines may be read by both. Where two lines of a
         row say about the same in most of the cells in which both say something, the one that is
-        less sure is left out in these, unless both are nearly certain.
+        less sure is left out in these, unless both are nearly certain. Leaders, one character over
+        and over, are alike everywhere and tell nothing.
 
         Args:
             said: Classes, (crops, cells, lines, places).
@@ -135,7 +140,8 @@ class Spelling(nn.Module):
         sureness = sure.unflatten(1, grid).transpose(2, 3).flatten(1, 2)
         above, below = lines[:, :-1], lines[:, 1:]
         length = (lines > 0).long().cumprod(-1).sum(-1)
-        shared = (length[:, :-1] > 0) & (length[:, 1:] > 0)
+        is_one = ((lines == lines[..., :1]) | (lines == 0)).all(-1) & (length >= LEADERS)
+        shared = (length[:, :-1] > 0) & (length[:, 1:] > 0) & ~(is_one[:, :-1] & is_one[:, 1:])
         same = [
             ((one == other) & (one > 0)).sum(-1)
             for one, other in (
@@ -204,9 +210,16 @@ class Spelling(nn.Module):
             shares: (crops, cells, slots, num_classes); of class 0 nothing is passed on.
 
         Returns:
-            (crops, cells, hidden_size).
+            (crops, cells, hidden_size); of the likeliest characters alone, as if they were known:
+            what is half of each of two characters is like neither. Lessons go back through shares
+            all the same (straight-through: Bengio et al. 2013, arXiv 1308.3432).
         """
-        return self._placed(shares[..., 1:] @ self.codes, shares.argmax(-1))
+        classes = shares.argmax(-1)
+        codes = nn.functional.pad(self.codes, (0, 0, 1, 0))[classes]
+        if self.training:
+            soft = shares[..., 1:] @ self.codes
+            codes = codes + soft - soft.detach()
+        return self._placed(codes, classes)
 
     def known(self, classes: Tensor) -> Tensor:
         """As `forward`, for characters that are known, (crops, cells, slots)."""
@@ -220,7 +233,7 @@ class Spelling(nn.Module):
         places = torch.cat([rows.repeat_interleave(self.side, 0), rows.repeat(self.side, 1)], 1)
         told: list[Tensor] = []
         if self.around is not None:
-            told.append(self.around(classes))
+            told.append(self.around(classes, self.codes))
         if self.ordinals is not None:
             told.append(self.ordinals(self._lines(codes).unflatten(1, (self.side, self.side))))
         around = [part.flatten(3).flatten(1, 2) for part in told]

@@ -7,6 +7,7 @@ vector per line of a cell, which the language model compares with what is asked.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import torch
@@ -25,26 +26,53 @@ GAP = 5
 """Lines of cells: text that far below other text begins a column anew."""
 CLOSE = 3
 """Lines of cells: text that near above belongs to what it stands over."""
-BAGS = ("before", "above", "top", "head", "heading", "own")
-MARKS = 6
+BAGS = ("before", "above", "below", "top", "head", "heading", "own", "after")
+CARRIED = ("before", "head", "heading")
+MARKS = 7
+
+
+class LetterTriples(nn.Module):
+    """Vectors of a character and the two before it, from their codes: alike for what reads alike.
+
+    Args:
+        code_size: Length of a character's code.
+        units: Units between.
+        size: Length of a vector.
+    """
+
+    def __init__(self, code_size: int, units: int, size: int) -> None:
+        super().__init__()
+        self.units = nn.Linear(3 * code_size, units)
+        self.fold = nn.Linear(units, size)
+
+    def forward(self, codes: Tensor) -> Tensor:
+        """(.., 3 * code_size), the character's own code first, to (.., size)."""
+        units = nn.functional.silu(self.units(codes)) * self.units.out_features**-0.5
+        vectors: Tensor = self.fold(units)
+        return vectors
 
 
 class Surroundings(nn.Module):
     """Bags of letter triples around the lines of cells, mixed.
 
-    A triple is a character and the two before it; its vector is a row of a table, found by a hash
-    (as the n-grams of fastText are: Bojanowski et al. 2017, arXiv 1607.04606). The bags of a line:
+    A triple is a character and the two before it; its vector is that which questions have for it,
+    plus a row of a table, found by a hash (as the n-grams of fastText are: Bojanowski et al. 2017,
+    arXiv 1607.04606). The first finds what is written alike, the second what means the same. The
+    bags of a line:
 
         before    the passage that it goes on, or the last one left of it; after an empty cell a
                   new passage begins
         above     the passage over it
+        below     the passage under it
         top       the passage at the top of its column
         head      the first passage of its row, where there is another between
         heading   the first rows of text in the crop
         own       what begins here
+        after     what follows in its row
 
-    In the last column a line has `before` with its own letters and `heading` alone: they are for
-    the crop that comes next.
+    In the last column a line has besides what the crop that comes next is told: `before` with the
+    line's own letters, `head` and `heading`. The very last line of a crop has the heading alone,
+    for all crops of the page when it is their first tile's.
     """
 
     def __init__(self, config: LeopardReaderConfig) -> None:
@@ -54,48 +82,93 @@ class Surroundings(nn.Module):
         self.side = config.image_size // config.patch_size
         self.blank, self.colon = config.blank_class, config.colon_class
         size = config.around_size
+        self.letters = LetterTriples(config.code_size, config.triple_units, size)
         self.table = nn.Embedding(config.triple_rows, size)
         self.mix = nn.Parameter(torch.zeros(len(BAGS), size, size))
+        self.carry = nn.Parameter(torch.zeros(len(CARRIED), size, size))
+        """Of what the crop that comes next is told."""
+        self.heading = nn.Parameter(torch.zeros(size, size))
+        """Of what a page's other crops are told."""
         self.marks = nn.Parameter(torch.zeros(MARKS, size))
-        """Of a line that goes on without a gap; with text close above; how far down and right it
-        is; set apart, or after a colon; and of every one."""
+        """Of a line that goes on without a gap; with text close above, and below; how far down and
+        right it is; set apart, or after a colon; and of every one."""
+        self.units = nn.Linear(len(BAGS) * size + MARKS, config.around_units)
+        self.fold = nn.Linear(config.around_units, size, bias=False)
 
-    def forward(self, classes: Tensor) -> Tensor:
+    def forward(self, classes: Tensor, codes: Tensor) -> Tensor:
         """Classes of slots to what is around each line.
 
         Args:
             classes: (crops, cells, slots), 0 where nothing stands.
+            codes: Codes of classes from 1 on, (classes, code_size).
 
         Returns:
             (crops, rows, columns, lines, around_size).
         """
         here, before, two_before = self._triples(classes)  # (crops, text rows, columns, places)
         is_there = (here > 0) & (here != self.blank)
-        rows = ((here * 131 + before) * 137 + two_before) % self.table.num_embeddings
-        vectors = self.table(rows) * is_there[..., None]
+        triples = torch.stack([here, before, two_before], -1)
+        vectors = self._vectors(triples, is_there, codes)
         begins = is_there & (before == self.blank)
         places = torch.arange(self.num_places, device=classes.device)
         begin = (begins * places).amax(-1, keepdim=True)
-        is_own = (places >= begin)[..., None]
-        whole, own = vectors.sum(-2), (vectors * is_own).sum(-2)
+        whole, own = vectors.sum(-2), (vectors * (places >= begin)[..., None]).sum(-2)
         filled = is_there.any(-1)
         apart = (two_before == self.blank) | (two_before == self.colon)
         is_apart = (begins & apart & (places == begin)).any(-1)
-        bags, goes_on, is_close = self._bags(whole, own, filled)
+        bags, passages, told = self._bags(whole, own, filled)
         down = torch.arange(filled.shape[1], device=classes.device)[:, None] / filled.shape[1]
         right = torch.arange(self.side, device=classes.device) / self.side
         ones = torch.ones_like(whole[..., 0])
-        marks = torch.stack(
-            [goes_on * ones, is_close * ones, down * ones, right * ones, is_apart * ones, ones], -1
-        )
-        is_inner = torch.arange(self.side, device=classes.device)[:, None] < self.side - 1
-        mixed = (marks @ self.marks) * is_inner
-        for name, bag, mix in zip(BAGS, bags, self.mix, strict=True):
-            part = _short(bag) @ mix
-            mixed = mixed + (part if name in ("before", "heading") else part * is_inner)
-        mixed = mixed * (filled | ~is_inner[:, 0])[..., None]
+        marks = torch.stack([mark * ones for mark in (*told, down, right, is_apart, ones)], -1)
+        bags = [_short(bag) for bag in bags]
+        mixed = marks @ self.marks
+        mixed = mixed + self._where(filled, torch.cat([*bags, marks], -1), self._together)
+        for bag, mix in zip(bags, self.mix, strict=True):
+            mixed = mixed + bag @ mix
+        is_own = filled.clone()
+        is_own[:, -1, -1] = False
+        mixed = mixed * is_own[..., None] + self._carried(passages, bags)
         cells: Tensor = mixed.unflatten(1, (self.side, self.num_lines))
         return cells.transpose(2, 3)
+
+    def _carried(self, passages: Tensor, bags: list[Tensor]) -> Tensor:
+        """What the last column tells other crops, 0 elsewhere."""
+        of = dict(zip(BAGS, bags, strict=True)) | {"before": _short(passages)}
+        told = torch.stack(
+            [of[name][:, :, -1] @ mix for name, mix in zip(CARRIED, self.carry, strict=True)]
+        ).sum(0)
+        told[:, -1] = of["heading"][:, -1, -1] @ self.heading
+        return nn.functional.pad(told[:, :, None], (0, 0, self.side - 1, 0))
+
+    def _together(self, bags: Tensor) -> Tensor:
+        """What bags say only together: each may be what is asked for, and may be beside it."""
+        units: Tensor = self.fold(nn.functional.silu(self.units(bags)))
+        return units
+
+    def _vectors(self, triples: Tensor, is_there: Tensor, codes: Tensor) -> Tensor:
+        """Vectors of letter triples, 0 where there is none, (.., around_size)."""
+        codes = nn.functional.pad(codes, (0, 0, 1, 0))
+        return self._where(is_there, triples, lambda known: self._known(known, codes))
+
+    def _where(self, is_there: Tensor, inputs: Tensor, make: Callable[[Tensor], Tensor]) -> Tensor:
+        """What is made of inputs, (.., numbers), where there is something; else 0.
+
+        Most places are empty: what a lesson goes back through need not hold them.
+        """
+        if not self.training:
+            return make(inputs) * is_there[..., None]
+        places = torch.nonzero(is_there.flatten()).flatten()
+        made = make(inputs.flatten(0, -2)[places])
+        every = made.new_zeros(is_there.numel(), made.shape[-1])
+        spread: Tensor = every.index_copy(0, places, made).unflatten(0, is_there.shape)
+        return spread
+
+    def _known(self, triples: Tensor, codes: Tensor) -> Tensor:
+        here, before, two_before = triples.unbind(-1)
+        rows = ((here * 131 + before) * 137 + two_before) % self.table.num_embeddings
+        vectors: Tensor = self.letters(codes[triples].flatten(-2)) + self.table(rows)
+        return vectors
 
     def _triples(self, classes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Characters and the two before each, (crops, text rows, columns, places); blank for none.
@@ -118,27 +191,32 @@ class Surroundings(nn.Module):
 
     def _bags(
         self, whole: Tensor, own: Tensor, filled: Tensor
-    ) -> tuple[list[Tensor], Tensor, Tensor]:
-        """Bags in the order of `BAGS`; and whether a line goes on, and has text close above.
+    ) -> tuple[list[Tensor], Tensor, tuple[Tensor, ...]]:
+        """What stands around each line, bag by bag.
 
         Args:
             whole: Letters of each line of a cell, (crops, text rows, columns, around_size).
             own: Those from its last beginning on.
             filled: Whether there are any, (crops, text rows, columns).
+
+        Returns:
+            Bags in the order of `BAGS`; passages up to each cell; and whether a line goes on, and
+            has text close above and below.
         """
         before, passages, was_filled = self._along_rows(whole, filled)
-        inner = before + whole - own
-        last = torch.arange(self.side, device=whole.device)[:, None] == self.side - 1
-        before = torch.where(last, passages, inner)
         total = self._whole_passages(passages, filled)
         above, top, is_close = _down_columns(total, filled)
+        below, _, is_under = (part.flip(1) for part in _down_columns(total.flip(1), filled.flip(1)))
         head = self._heads(total, filled)
         row = whole.sum(2)
         rank = filled.any(2).long().cumsum(1)
         heading = (row * (rank <= HEADING_ROWS)[..., None]).cumsum(1)
         heading = nn.functional.pad(heading[:, :-1], (0, 0, 1, 0))[:, :, None].expand_as(whole)
         following = nn.functional.pad((whole * filled[..., None])[:, :, 1:], (0, 0, 0, 1))
-        return [before, above, top, head, heading, own + following], was_filled, is_close
+        after = row[:, :, None] - whole.cumsum(2)
+        before = before + whole - own
+        bags = [before, above, below, top, head, heading, own + following, after]
+        return bags, passages, (was_filled, is_close, is_under)
 
     @staticmethod
     def _along_rows(whole: Tensor, filled: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -36,10 +36,9 @@ def page(rows: tuple[tuple[str, str], ...] = ROWS) -> StudiedPage:
 def document(*pages: StudiedPage) -> Asked:
     found = asked_of(pages)
     assert found is not None
-    slots, beginnings, questions, goals = found
-    return Asked(
-        torch.from_numpy(slots), torch.from_numpy(beginnings), questions, torch.tensor(goals)
-    )
+    slots, counts, beginnings, questions, goals = found
+    places = torch.from_numpy(beginnings)
+    return Asked(torch.from_numpy(slots), counts, places, questions, torch.tensor(goals))
 
 
 def test_questions_mean_the_beginning_of_their_answer_or_none() -> None:
@@ -92,14 +91,53 @@ def test_lessons_teach_what_is_meant() -> None:
 def test_lines_that_no_text_ends_before_know_the_crop_before(closed: bool) -> None:
     torch.manual_seed(0)
     meaning = Meaning(new_surroundings())
+    with torch.no_grad():
+        meaning.around.heading.zero_()
+        meaning.row.weight.zero_()
     left = line("Signed", 364 - 6 * 9, 20)
     right = (
         [*line("x", 64, 20), *line("Kowalski", 200, 20)] if closed else line("Kowalski", 200, 20)
     )
     crops = np.stack([cell_slots(glyphs, 13, 13)[0].reshape(169, -1) for glyphs in (left, right)])
-    slots = torch.from_numpy(crops)
-    alone = Asked(slots[1:], torch.tensor([[7, 1]]), ("?",), torch.tensor([0]))
-    both = Asked(slots, torch.tensor([[169 + 7, 1]]), ("?",), torch.tensor([0]))
+    slots = torch.from_numpy(np.concatenate([np.zeros_like(crops[:1]), crops]))
+    alone = Asked(slots[2:], (1,), torch.tensor([[7, 1]]), ("?",), torch.tensor([0]))
+    both = Asked(slots, (3,), torch.tensor([[2 * 169 + 7, 1]]), ("?",), torch.tensor([0]))
     with torch.no_grad():
         one, other = meaning.keys([alone])[0], meaning.keys([both])[0]
     assert torch.allclose(one, other) == closed
+
+
+def paged(pages: tuple[int, ...], titles: tuple[str, ...]) -> Asked:
+    """Crops with one value each, below the title of the page in its first tile."""
+    crops = []
+    for count, title in zip(pages, titles, strict=True):
+        for number in range(count):
+            rows = line(title, 4, 20) if number == min(1, count - 1) else []
+            rows = [*rows, *line("x", 64, 200), *line("Kowalski", 200, 200)]
+            crops.append(cell_slots(rows, 13, 13)[0].reshape(169, -1))
+    places = torch.tensor([[169 * crop + 13 * 7 + 7, 0] for crop in range(len(crops))])
+    slots = torch.from_numpy(np.stack(crops))
+    return Asked(slots, pages, places, ("?",), torch.tensor([0]))
+
+
+@torch.no_grad()
+def test_tiles_know_the_heading_of_their_page() -> None:
+    torch.manual_seed(0)
+    meaning = Meaning(new_surroundings()).eval()
+    for told in (meaning.number, meaning.row):
+        told.weight.zero_()
+    keys = meaning.keys([paged((4, 4), ("Lund Office", "Brook Works"))])[0]
+    assert torch.allclose(keys[2], keys[3])
+    assert not torch.allclose(keys[3], keys[6], atol=1e-3)
+    same = meaning.keys([paged((4, 4), ("Lund Office", "Lund Office"))])[0]
+    assert torch.allclose(same[3], same[6])
+
+
+@torch.no_grad()
+def test_visual_tokens_know_the_number_of_their_image() -> None:
+    torch.manual_seed(0)
+    meaning = Meaning(new_surroundings()).eval()
+    one, other = meaning.keys([paged((1, 1), ("Lund Office", "Lund Office"))])[0]
+    numbers = meaning.numbers(2)
+    torch.testing.assert_close(other - one, numbers[1] - numbers[0])
+    assert not torch.allclose(numbers[0], numbers[1], atol=1e-3)

@@ -36,6 +36,7 @@ from leopard.training.nano.zones import (
     IDENTITY,
     IMAGE,
     ORDINAL,
+    PAGE_END,
     PLACE_LENGTH,
     ROW,
     SIDE,
@@ -208,13 +209,13 @@ def test_where_nothing_fits_it_says_so(shipped: LeopardForConditionalGeneration)
 
 
 def row_of_crops(texts: dict[str, float], count: int) -> torch.Tensor:
-    """A row of crops, with texts that begin so many pixels from the left."""
-    glyphs = [glyph for text, x in texts.items() for glyph in line(text, x, 20)]
+    """A row of tiles, with texts that begin so many pixels from the left, after a thumbnail."""
+    glyphs = [glyph for text, x in texts.items() for glyph in line(text, x, 76)]
     crops = [
         cells([g.scaled((1.0, 1.0), (-364.0 * n, 0.0)) for g in glyphs if g.box.left // 364 == n])
         for n in range(count)
     ]
-    return torch.cat(crops)
+    return torch.cat([torch.zeros_like(crops[0]), *crops])
 
 
 @pytest.mark.parametrize(
@@ -233,7 +234,7 @@ def test_a_label_is_known_in_crops_further_right(
 def test_text_is_read_on_across_the_edge_of_a_crop(
     shipped: LeopardForConditionalGeneration,
 ) -> None:
-    page = row_of_crops({"Order number: 07-": 364 - 6 * 17, "475299": 364}, 2)
+    page = row_of_crops({"Order number: 07-": 364 - 6 * 17, "475299": 364}, 2)[1:]
     assert answered(shipped, "What is the Order number?", [page]) == "07-475299"
 
 
@@ -265,19 +266,19 @@ def test_an_answer_is_counted_from_where_it_began_in_any_turn(
 
 
 @torch.no_grad()
-def test_the_layers_compare_what_was_learned_to_be_compared() -> None:
+def compared(pages: list[int], slots: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Logits of the third layer and those that were learned, of all beginnings."""
     torch.manual_seed(5)
-    meaning = Meaning(new_surroundings())
-    meaning.fold.weight *= 0.15  # about what learning makes of it
+    meaning = Meaning(new_surroundings()).eval()
     model = new_model(seed=1)
     take_meaning(model, meaning)
-    page = row_of_crops({"Order number: 07-": 200, "Signed by": 500, "Kowalski": 600}, 2)
-    token, line_number = (torch.from_numpy(begins_in(page.numpy().astype("uint8")))).nonzero().T
+    token, line_number = (torch.from_numpy(begins_in(slots.numpy().astype("uint8")))).nonzero().T
     question = "What is the Order number?"
-    document = Asked(page, torch.stack([token, line_number], 1), (question,), torch.tensor([0]))
+    places = torch.stack([token, line_number], 1)
+    document = Asked(slots, tuple(pages), places, (question,), torch.tensor([0]))
     expected = meaning([document])[0][0, 1:]
-    ids = said_before(f"{question}\nAnswer briefly.", [2], nano_processor())
-    inputs = embedded(model, ids, page)
+    ids = said_before(f"{question}\nAnswer briefly.", pages, nano_processor())
+    inputs = embedded(model, ids, slots)
     states = model.model.language_model(inputs_embeds=inputs, output_hidden_states=True)
     layer = model.model.language_model.layers[2]
     normed = layer.input_layernorm(states.hidden_states[2])[0]
@@ -286,7 +287,39 @@ def test_the_layers_compare_what_was_learned_to_be_compared() -> None:
     logits = torch.einsum("hd,lhd->hl", query, keys) / HEAD**0.5
     images = torch.nonzero(torch.tensor(ids) == nano_processor().image_token_id).flatten()
     first_of_sure = torch.tensor([1, 2 + len(SURE_RESTS)])
-    found = logits[first_of_sure[line_number], images[token]] / SURE_RESTS[0][1]
+    return logits[first_of_sure[line_number], images[token]] / SURE_RESTS[0][1], expected
+
+
+def test_the_layers_compare_what_was_learned_to_be_compared() -> None:
+    page = row_of_crops({"Order number: 07-": 200, "Signed by": 500, "Kowalski": 600}, 2)
+    found, expected = compared([3], page)
     assert len(found) > 4
     torch.testing.assert_close(found, expected, atol=0.15 * float(expected.abs().max()), rtol=0)
     assert torch.corrcoef(torch.stack([found, expected]))[0, 1] > 0.99
+
+
+def test_the_layers_tell_pages_apart_as_was_learned() -> None:
+    pages, titles = [4, 1, 7, 3], ("Lund Office", "Brook Works", "Order of Kowalski", "Number")
+    crops = []
+    for count, title in zip(pages, titles, strict=True):
+        for number in range(count):
+            rows = line(title, 4, 20) if number == min(1, count - 1) else []
+            crops.append(cells([*rows, *line("x", 64, 200), *line("Kowalski", 200, 200)]))
+    found, expected = compared(pages, torch.cat(crops))
+    values = expected[expected.unique(return_inverse=True)[1].sort().indices]
+    assert values.diff().abs().max() > 0.1  # pages differ by more than what is allowed for
+    torch.testing.assert_close(found, expected, atol=0.15 * float(expected.abs().max()), rtol=0)
+    assert torch.corrcoef(torch.stack([found, expected]))[0, 1] > 0.99
+
+
+@torch.no_grad()
+def test_the_last_cells_of_first_tiles_are_marked(model: LeopardForConditionalGeneration) -> None:
+    pages = [7, 1, 1, 13, 2, 1, 7, 13]
+    ids = said_before("?", pages, nano_processor())
+    inputs = embedded(model, ids, torch.zeros(sum(pages), SIDE * SIDE, SLOTS).long())
+    states = model.model.language_model(inputs_embeds=inputs, output_hidden_states=True)
+    marks = states.hidden_states[1][0, torch.tensor(ids) == nano_processor().image_token_id]
+    crop, cell = torch.nonzero(marks[:, PAGE_END].view(-1, SIDE * SIDE) > 0.1).T
+    starts = [sum(pages[:n]) for n in range(len(pages))]
+    assert crop.tolist() == [s + 1 for s, n in zip(starts, pages, strict=True) if n > 1]
+    assert (cell == SIDE * SIDE - 1).all()

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from leopard.processor.prompt import image_label
 from leopard.training.nano.characters import (
     BLANK,
     LINES_PER_CELL,
@@ -38,8 +39,10 @@ hears the end of a question best, where labels are, the other its beginning, too
 which part of the document."""
 ASKED_LENGTH = 11.0
 """How long means of vectors are taken to be, as a factor."""
-EDGE = 1.05
-"""How loud what stands around the end of the crop before is."""
+FIRST_TILE = 1
+"""Crops of a page before its first tile."""
+LETTERS = 0.1
+"""Spread of what folds units of letters, before anything is learned."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,8 @@ class Asked:
 
     slots: Tensor
     """Classes, (crops, cells, slots)."""
+    pages: tuple[int, ...]
+    """Crops of each page: one, or a thumbnail and tiles."""
     beginnings: Tensor
     """(token, line) of each beginning, (beginnings, 2); tokens are cells of all crops."""
     questions: tuple[str, ...]
@@ -65,35 +70,53 @@ class Meaning(nn.Module):
     def __init__(self, around: Surroundings) -> None:
         super().__init__()
         self.around = around
-        self.triples = nn.Linear(3 * CODE, TRIPLE_UNITS)
-        self.fold = nn.Linear(TRIPLE_UNITS, AROUND)
         self.gate = nn.Linear(MEANS * AROUND, ASKED_UNITS)
         self.up = nn.Linear(MEANS * AROUND, ASKED_UNITS)
         self.down = nn.Linear(ASKED_UNITS, MEANS * AROUND, bias=False)
         self.ask = nn.Linear(MEANS * AROUND, AROUND)
+        self.number = nn.Linear(AROUND, AROUND, bias=False)
+        """From what is printed before an image to what its visual tokens are told."""
+        self.join = nn.Linear(AROUND, AROUND, bias=False)
+        """From the end of a row in the crop before to lines that may go on from there."""
+        self.row = nn.Linear(AROUND, AROUND, bias=False)
+        """The same to all lines of the row."""
         self.nothing = nn.Parameter(torch.tensor(2.0))
         """Logit of no beginning."""
         self.codes: Tensor
         self.register_buffer("codes", torch.cat([torch.zeros(1, CODE), class_codes()]))
         with torch.no_grad():
-            self.triples.weight.normal_(0, 1.5)
-            self.triples.bias.normal_(0, 1.5)
-            self.fold.weight.normal_(0, 0.03)
+            self._start_letters()
             self.down.weight.normal_(0, 0.01)
             self.ask.weight.normal_(0, 0.02)
             self.ask.weight[:, :AROUND] += torch.eye(AROUND)
-            around.table.weight.normal_(0, 0.05)
+            around.table.weight.normal_(0, 0.01)
             around.mix.normal_(0, 0.02)
-            around.mix[0] += 1.5 * torch.eye(AROUND)
+            around.mix[0] += 1.0 * torch.eye(AROUND)
+            around.heading.normal_(0, 0.02)
+            around.carry.normal_(0, 0.02)
+            around.carry[0] += torch.eye(AROUND)
+            self.join.weight.copy_(torch.eye(AROUND))
+            self.row.weight.normal_(0, 0.02)
+            around.fold.weight.normal_(0, 0.02)
+            self.number.weight.normal_(0, 0.02)
             around.marks.normal_(0, 0.02)
+
+    def _start_letters(self) -> None:
+        """Triples of letters that differ have vectors with nothing in common."""
+        letters = self.around.letters
+        letters.units.weight.normal_(0, 1.5)
+        letters.units.bias.normal_(0, 1.5)
+        letters.fold.weight.normal_(0, LETTERS)
+        letters.fold.bias.zero_()
+        some = torch.randint(1, len(self.codes), (4000, 3))
+        letters.fold.bias.copy_(-self._vectors(some).mean(0))
 
     def asked(self, questions: Sequence[str], noise: float = 0.0) -> Tensor:
         """What questions ask for, (questions, AROUND)."""
         classes = [question_classes(question) for question in questions]
         counts = torch.tensor([len(one) for one in classes])
         flat = torch.cat(classes)
-        codes = self.codes[flat].flatten(1)
-        vectors = self.fold(nn.functional.silu(self.triples(codes)))
+        vectors = self._vectors(flat)
         presence = 2 * self.codes[flat[:, 0], -1:]
         owner = torch.arange(len(questions)).repeat_interleave(counts)
         means = []
@@ -107,6 +130,20 @@ class Meaning(nn.Module):
         asked: Tensor = self.ask(self.meant(mean))
         return asked
 
+    def _vectors(self, triples: Tensor) -> Tensor:
+        """Vectors of letter triples, (triples, 3) to (triples, AROUND)."""
+        vectors: Tensor = self.around.letters(self.codes[triples].flatten(1))
+        return vectors
+
+    def numbers(self, count: int) -> Tensor:
+        """What visual tokens of each image are told of its number, (count, AROUND).
+
+        An image comes after `image 3: `; the colon knows two more letters.
+        """
+        ends = [question_classes(image_label(index).rstrip())[-1] for index in range(count)]
+        told: Tensor = self.number(self._vectors(torch.stack(ends)))
+        return told
+
     def meant(self, mean: Tensor) -> Tensor:
         """What the second layer makes of the means, (questions, MEANS * AROUND)."""
         added: Tensor = self.down(nn.functional.silu(self.gate(mean)) * self.up(mean))
@@ -118,16 +155,23 @@ class Meaning(nn.Module):
         is_printed = (slots > 0).flatten(1).any(1)
         lines = torch.zeros(len(slots), SIDE, SIDE, LINES_PER_CELL, AROUND)
         lines = lines.index_copy(
-            0, torch.nonzero(is_printed).flatten(), self.around(slots[is_printed])
+            0, torch.nonzero(is_printed).flatten(), self.around(slots[is_printed], self.codes[1:])
         )
         found = []
         shown = lines.split([len(document.slots) for document in documents])
         for document, own in zip(documents, shown, strict=True):
-            joined = own + _from_before(own, document.slots)
+            told = _from_first(own, document.pages) + self._numbers_by_crop(document.pages)
+            ends = _ends_before(own, document.slots, document.pages)
+            joined = own + self.row(ends) + told[:, None, None, None]
+            is_open = _is_open(document.slots)
+            joined = joined + self.join(ends) * is_open[..., None]
             token, line = document.beginnings.long().unbind(1)
             keys = joined.flatten(0, 2)[token, line]
             found.append(keys + torch.randn_like(keys) * noise if noise else keys)
         return found
+
+    def _numbers_by_crop(self, pages: Sequence[int]) -> Tensor:
+        return self.numbers(len(pages)).repeat_interleave(torch.tensor(pages), 0)
 
     def forward(self, documents: Sequence[Asked], noise: float = 0.0) -> list[Tensor]:
         """Logits of nothing and of each beginning, (questions, 1 + beginnings), by document."""
@@ -153,25 +197,42 @@ def _falling(count: int, slope: float) -> Tensor:
     return ASKED_LENGTH * logits.softmax(0)
 
 
-def _from_before(lines: Tensor, slots: Tensor) -> Tensor:
-    """What lines that no text ends left of get from the crop before, as layer 1 brings it.
+def _ends_before(lines: Tensor, slots: Tensor, pages: Sequence[int]) -> Tensor:
+    """What each row gets from the crop before, (crops, rows, 1, lines, AROUND).
 
-    It is what stands in the last column of their row there; where that row is empty, and that of
-    the crop before is not, it comes from that one.
+    It is what stands in the last column of the row there; where that row is empty, and that of
+    the crop before is not, it comes from that one. First tiles get nothing.
 
     Args:
         lines: What stands around, (crops, rows, columns, lines, AROUND).
         slots: Classes, (crops, cells, slots).
+        pages: Crops of each page.
     """
-    filled = _filled(slots)  # (crops, rows, columns, lines)
-    left = nn.functional.pad(filled[:, :, :-1] & ~filled[:, :, 1:], (0, 0, 1, 0))
-    is_open = left.long().cumsum(2) <= filled[:, :, :1].long()
-    end, has_text = lines[:, :, -1], filled.any(2)
+    end, has_text = lines[:, :, -1], _filled(slots).any(2)
     one, two = _later(end, 1), _later(end, 2)
     one_has, two_has = _later(has_text, 1), _later(has_text, 2)
     brought = torch.where((one_has | ~two_has)[..., None], one, two)
-    joined: Tensor = EDGE * brought[:, :, None] * is_open[..., None]
-    return joined
+    is_later = torch.cat([torch.arange(count) > FIRST_TILE for count in pages])
+    return (brought * is_later[:, None, None, None])[:, :, None]
+
+
+def _is_open(slots: Tensor) -> Tensor:
+    """Whether no text ends left of a line in its crop, (crops, rows, columns, lines)."""
+    filled = _filled(slots)
+    left = nn.functional.pad(filled[:, :, :-1] & ~filled[:, :, 1:], (0, 0, 1, 0))
+    is_open: Tensor = left.long().cumsum(2) <= filled[:, :, :1].long()
+    return is_open
+
+
+def _from_first(lines: Tensor, pages: Sequence[int]) -> Tensor:
+    """What the first tile of a page tells those after it, (crops, AROUND)."""
+    told = []
+    for own in lines[:, -1, -1, -1].split(list(pages)):
+        of_page = torch.zeros_like(own)
+        if len(own) > FIRST_TILE + 1:
+            of_page[FIRST_TILE + 1 :] = own[FIRST_TILE]
+        told.append(of_page)
+    return torch.cat(told)
 
 
 def _later(crops: Tensor, by: int) -> Tensor:

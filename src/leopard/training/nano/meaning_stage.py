@@ -60,7 +60,7 @@ class MeaningStage:
     """Documents kept to draw from, the newest."""
     course: CourseSettings = field(
         default_factory=lambda: CourseSettings(
-            steps=10_000, learning_rate=3e-3, warmup_steps=600, log_every=100
+            steps=10_000, learning_rate=1.5e-3, warmup_steps=500, log_every=100
         )
     )
     seed: int = 2
@@ -114,8 +114,10 @@ def learn(meaning: Meaning, documents: Sequence[Asked]) -> dict[str, float]:
     return {"loss": loss.item(), "right": right / count}
 
 
-Studied = tuple["NDArray[np.uint8]", "NDArray[np.int16]", tuple[str, ...], tuple[int, ...]]
-"""Slots, beginnings, questions and goals, as arrays that are quick to hand over."""
+Studied = tuple[
+    "NDArray[np.uint8]", tuple[int, ...], "NDArray[np.int16]", tuple[str, ...], tuple[int, ...]
+]
+"""Slots, crops of pages, beginnings, questions and goals, as arrays that are quick to hand over."""
 
 
 def study_questions() -> Callable[[list[Lesson]], list[Studied]]:
@@ -148,7 +150,8 @@ def asked_of(pages: Sequence[StudiedPage]) -> Studied | None:
                 goals.append(goal)
     if not questions or len(crops) > MOST_CROPS:
         return None
-    return crops, beginnings.astype(np.int16), tuple(questions), tuple(goals)
+    counts = tuple(len(page.tokens) // SIDE**2 for page in pages)
+    return crops, counts, beginnings.astype(np.int16), tuple(questions), tuple(goals)
 
 
 def _goal(
@@ -186,7 +189,6 @@ def begins_in(crops: NDArray[np.uint8]) -> NDArray[np.bool_]:
 
 
 def _as_asked(studied: Studied) -> Asked:
-    slots, beginnings, questions, goals = studied
-    return Asked(
-        torch.from_numpy(slots), torch.from_numpy(beginnings), questions, torch.tensor(goals)
-    )
+    slots, pages, beginnings, questions, goals = studied
+    places = torch.from_numpy(beginnings)
+    return Asked(torch.from_numpy(slots), pages, places, questions, torch.tensor(goals))

@@ -26,7 +26,7 @@ from leopard.training.nano.characters import (
     PLACES_PER_LINE,
 )
 from leopard.training.nano.codes import class_codes, class_of
-from leopard.training.nano.meaning import Meaning
+from leopard.training.nano.meaning import TRIPLE_UNITS, Meaning
 from leopard.training.nano.reader_stage import GEOMETRY, MAX_TILES, POLICY, READING_DPI
 from leopard.training.nano.start import (
     AROUND_LENGTH,
@@ -66,6 +66,8 @@ UNITS = 416
 """Gated units of a layer of the language model."""
 TRIPLE_ROWS = 24_576
 """Rows of the table of letter triples."""
+AROUND_UNITS = 192
+"""Units that mix what stands around a line."""
 
 
 def nano_tokenizer() -> PreTrainedTokenizerFast:
@@ -128,6 +130,8 @@ def nano_config() -> LeopardConfig:
             num_told=NUM_TOLD,
             around_size=AROUND,
             triple_rows=TRIPLE_ROWS,
+            triple_units=TRIPLE_UNITS,
+            around_units=AROUND_UNITS,
             blank_class=BLANK,
             colon_class=class_of(":"),
             ordinal_waves=wave_angles(),
@@ -187,8 +191,8 @@ def take_meaning(model: LeopardForConditionalGeneration, meaning: Meaning) -> No
     head: Any = model.lm_head
     around = inner.vision_encoder.spelling.around
     around.load_state_dict(meaning.around.state_dict())
-    around.mix /= AROUND_LENGTH
-    around.marks /= AROUND_LENGTH
+    for part in (around.mix, around.carry, around.heading, around.marks, around.fold.weight):
+        part /= AROUND_LENGTH
     initialise_language_model(inner.language_model, head, meaning)
 
 

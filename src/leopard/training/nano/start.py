@@ -7,9 +7,11 @@ visual token the codes of its characters, slot by slot, and what stands around i
 text its code, the code of the one before it, what is meant and what is to be said.
 
     layer 0   text: copy the codes of the two letters before, make a vector of the three, mark
-              letters of answers; image: the end of the left cell, and about where it is
+              letters of answers and colons; image: the end of the left cell, about where it is,
+              and which cell is the last one of a page's first tile
     layer 1   text: gather what the question asks for, count the answer's characters; image: what
-              stands around lines in the crop before, ordinals that go on from the crop before
+              stands around lines in the crop before, ordinals that go on from the crop before, the
+              heading of the page and the label of its image
     layer 2   text: look for a line of a cell where something begins, with that around it; of both
               lines of cells the surer one is chosen; its ordinal, and the count, make the one due
     layer 3   the head of each slot looks for the ordinal that is due, in the row of what was found,
@@ -62,6 +64,7 @@ from leopard.training.nano.start_heads import (
     Likeness,
     Peak,
 )
+from leopard.training.nano.start_pages import find_page_ends, mark_labels, tell_pages
 from leopard.training.nano.start_units import (
     TRIPLE_SIZE,
     choose,
@@ -97,12 +100,14 @@ from leopard.training.nano.zones import (
     LEFT_PER_LINE,
     LETTER,
     MEANS,
+    MEANT,
     OPEN,
     ORDINAL,
     ORDINALS,
     OWN,
     OWN_SIZE,
     OWN_TRIPLE,
+    PICTURE,
     PLACE_LENGTH,
     PLACE_SIZE,
     ROW,
@@ -137,8 +142,14 @@ ANSWER_TOKEN = 267
 """Id of the token that every answer comes after, and every question."""
 LOUD = 7.0
 """How loud a character is said that was found; nothing found is said by 5."""
+IMAGE_START_TOKEN = 262
+"""Id of the token that an image begins with."""
 USER_TOKEN, ASSISTANT_TOKEN = 265, 266
 """Ids of the words that say who speaks, two tokens before."""
+
+
+OWN_SPREAD = 0.04
+"""Size of the numbers that each token has of its own."""
 
 
 # -- the whole --------------------------------------------------------------------------------
@@ -163,9 +174,12 @@ def initialise_language_model(model: Any, head: nn.Linear, meaning: Meaning) -> 
     _carry_letters(heads[0])
     _tell_tiles(heads[0])
     tell_asides(heads[0])
+    find_page_ends(heads[0])
     triple_letters(model.layers[0].mlp, meaning)
+    mark_labels(model.layers[0].mlp)
     count_characters(heads[1])
-    find_crop_before(heads[1])
+    find_crop_before(heads[1], meaning)
+    tell_pages(heads[1], meaning, AROUND_LENGTH)
     _gather(heads[1])
     mean_to_meant(model.layers[1].mlp, join_crops(model.layers[1].mlp), meaning, ASKED_SIZE)
     _look(heads[2], meaning)
@@ -219,7 +233,7 @@ def _embed(embedding: Tensor, head: Tensor, codes: Tensor) -> None:
     embedding.zero_()
     head.normal_(0, NOISE)
     generator = torch.Generator().manual_seed(7)
-    own = torch.randn(len(embedding), OWN_SIZE, generator=generator) * 0.04
+    own = torch.randn(len(embedding), OWN_SIZE, generator=generator) * OWN_SPREAD
     embedding[:, OWN : OWN + OWN_SIZE] = own
     embedding[:, TEXT] = FLAG
     embedding[:, SPECIAL] = ANSWER_FLAG
@@ -237,7 +251,13 @@ def _embed(embedding: Tensor, head: Tensor, codes: Tensor) -> None:
     # So that the token it marks has ANSWER_FLAG exactly, by looking back.
     embedding[ASSISTANT_TOKEN, ASSISTANT] *= TEXT_SCALE / scale
     embedding[USER_TOKEN, USER] = ANSWER_FLAG
+    embedding[IMAGE_START_TOKEN, OWN : OWN + OWN_SIZE] = 0  # lines of cells may look there
+    embedding[IMAGE_START_TOKEN, PICTURE] = ANSWER_FLAG
     embedding[ord("\n"), BREAK] = ANSWER_FLAG
+
+
+EMBEDDED_SCALE = math.sqrt(DIM / (FLAG**2 + 1.25 + OWN_SIZE * OWN_SPREAD**2))
+"""What the first norm makes of a 1 in letters: a mark, a code, and something of their own."""
 
 
 # -- layer by layer ---------------------------------------------------------------------------
@@ -246,10 +266,10 @@ def _embed(embedding: Tensor, head: Tensor, codes: Tensor) -> None:
 def _carry_letters(heads: Heads) -> None:
     """Layer 0: the two letters before to text, the end of the left cell to image."""
     heads.look_back(0, Peak(1), TEXT_MARK, TEXT_MARK)
-    heads.carry(0, directions(LETTER, CODE) / TEXT_SCALE, directions(BEFORE, CODE))
+    heads.carry(0, directions(LETTER, CODE) / EMBEDDED_SCALE, directions(BEFORE, CODE))
     heads.look_back(1, Peak(2), TEXT_MARK, TEXT_MARK)
     heads.carry(1, directions(ASSISTANT, 1) / TEXT_SCALE, directions(ANSWERING, 1))
-    heads.carry_besides(1, directions(LETTER, CODE) / TEXT_SCALE, directions(TWO_BEFORE, CODE))
+    heads.carry_besides(1, directions(LETTER, CODE) / EMBEDDED_SCALE, directions(TWO_BEFORE, CODE))
     not_first = IMAGE_MARK | {COLUMN_FLAG: -2 * IMAGE_SCALE}
     width = LAST_PER_LINE * CODE
     for line in range(LINES_PER_CELL):
@@ -386,7 +406,7 @@ ASKED_REACH = 220
 """Tokens back to which they gather: a question, how to answer it, and the answer so far."""
 ASKED_SIZE = 0.06
 """How large what is asked for is in the stream, as a share of what it was when it was learned."""
-LOUDER = 1.1
+LOUDER = 1.03
 """How much louder the norms make it on its way."""
 AROUND_LENGTH = 4.0
 """How much shorter what stands around a line is in the stream than it was when it was learned."""
@@ -426,11 +446,12 @@ def _read_back(heads: Heads, head: int, slope: float) -> None:
 
 BEGIN_LOGIT = 40.0
 """What it is worth that something begins."""
-PLACE_REST, PLACE_SHARPNESS = -4.0, 24.0
+PLACE_REST, PLACE_SHARPNESS = -4.0, 60.0
 """The head of a line that brings the place: attention logit at which it rests, over that of nothing
 meant; and how sharp it is, so that it brings one place."""
-SURE_RESTS = ((0.0, 5.0), (1.0, 2.0), (2.0, 2.0), (3.0, 2.0), (4.2, 2.0), (5.5, 2.0), (7.5, 2.0))
-"""The same of the heads that tell how sure it is, a step each."""
+SURE_RESTS = ((-1.0, 24.0), (0.0, 4.0), (1.2, 4.0), (2.6, 3.0), (4.2, 2.5), (6.2, 2.0), (9.0, 1.5))
+"""The same of the heads that tell how sure it is, a step each. The first one is sharp: it decides
+whether anything is meant."""
 
 
 def _look(heads: Heads, meaning: Meaning) -> None:
@@ -446,7 +467,10 @@ def _look(heads: Heads, meaning: Meaning) -> None:
             _look_near(heads, head, line, meaning, sharpness)
             heads.rest(head, REST, (nothing + rest) * sharpness, TEXT_MARK)
             read = directions(IMAGE, 1) / (FLAG * IMAGE_SCALE)
-            heads.carry(head, read, directions(SURE + line, 1) * SURE_SIZE)
+            told = directions(SURE + line, 1) * SURE_SIZE
+            if head == first + 1:
+                told = told + directions(MEANT + line, 1) * SURE_SIZE
+            heads.carry(head, read, told)
 
 
 REST = AROUND + 1

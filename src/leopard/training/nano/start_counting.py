@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from leopard.training.nano.characters import LINES_PER_CELL, PLACES_PER_LINE
-from leopard.training.nano.meaning import EDGE
+from leopard.training.nano.meaning import FIRST_TILE, Meaning
 from leopard.training.nano.start_heads import (
     HALF,
     IMAGE_MARK,
@@ -46,11 +46,11 @@ from leopard.training.nano.zones import (
     JOINED,
     OPEN,
     ORDINAL,
+    PICTURE,
     PLACE_LENGTH,
     PLACE_SIZE,
     ROPE_THETA,
     ROW,
-    RUNS,
     SIDE,
     START,
     START_FLAG,
@@ -105,6 +105,10 @@ def count_characters(heads: Heads) -> None:
         heads.carry(head, read, directions(COUNTED + number, 1))
 
 
+FARTHEST = 10_000
+"""Tokens of the longest prompt that is thought of: a full crop budget and a conversation."""
+
+
 @cache
 def _shape(angle: float, *, is_sine: bool) -> Tensor:
     """A wave up to LONGEST tokens back; from FARTHER on no more than -ALONE."""
@@ -138,7 +142,11 @@ def fitted_turns(
     of_near = turns(torch.arange(len(near), dtype=torch.float64) if at is None else at)
     of_far = turns(
         torch.cat(
-            [torch.arange(min(farther, 400), 400), torch.arange(max(farther, 400), 3000, 5)]
+            [
+                torch.arange(min(farther, 400), 400),
+                torch.arange(max(farther, 400), 3000, 5),
+                torch.arange(max(farther, 3000), FARTHEST, 20),
+            ]
         ).double()
     )
     small = torch.eye(2 * count, dtype=torch.float64) * ridge
@@ -186,6 +194,10 @@ def tell_asides(heads: Heads) -> None:
 JOINING_HEADS = tuple(range(ORDINAL, ORDINAL + 2 * LINES_PER_CELL))
 """Heads of the second layer that look for the end of a line in the crop before: for each line one
 that brings what stands around it, then for each line one that brings ordinals."""
+ROW_HEADS = (14, 15)
+"""Those that bring what stands around the end of the row to all its lines."""
+LOUD_END = 1.05
+"""How loud that is made, so that it is as learned after the norm."""
 TO_LAST_COLUMN = SIDE * SIDE - SIDE // 2
 """Tokens from the middle of a row back to its last column in the crop before."""
 ABOUT = tuple(float(n in (10, 12, 14, 16)) for n in range(17))
@@ -198,58 +210,124 @@ the last column, or reached it: where a row of the crop before is empty, the one
 """
 
 
-def find_crop_before(heads: Heads) -> None:
-    """Layer 1: lines that may go on from the crop before look for the end of their row there.
+def find_crop_before(heads: Heads, meaning: Meaning) -> None:
+    """Layer 1: lines look for the end of their row in the crop before.
 
-    What they bring is what stands around the lines there, and the turn by which ordinals go on,
-    less one, so that it is nothing where there is nothing. Another crop may have been before than
-    the one on the left: then a line counts from somewhere else, all along.
+    What they bring is what stands around it, to all lines of the row, and in its own way to those
+    that may go on from there; and to these the turn by which ordinals go on, less one, so that it
+    is nothing where there is nothing. Another crop may have been before than the one on the left:
+    then a line counts from somewhere else, all along.
     """
-    for number, head in enumerate(JOINING_HEADS):
-        line, flag = number % LINES_PER_CELL, OPEN + number
-        is_around = flag < RUNS
-        if is_around:
-            _look_two_back(heads, head, flag)
-        else:
-            peak = Peak(TO_LAST_COLUMN, highest=BAND, shares=ABOUT, rest=None)
-            heads.look_back(head, peak, {flag: IMAGE_SCALE}, IMAGE_MARK)
-        numbers = [*SLOW, *(HALF + number for number in SLOW)]
-        row = directions(ROW, AXIS)
-        gain = math.sqrt(ROW_LOGIT * math.sqrt(HEAD) / (AXIS / 2)) / PLACE_LENGTH / IMAGE_SCALE
-        heads.query[head, numbers[:AXIS]] = row * gain
-        heads.key[head, numbers[:AXIS]] = row * gain
-        heads.query[head, numbers[AXIS], flag] = math.sqrt(HEAD) / IMAGE_SCALE
-        key = heads.key[head, numbers[AXIS]]
-        key[COLUMN_FLAG] = -LAST_LOGIT / (2 * IMAGE_SCALE)
-        heads.rest(head, RESTING, LEAST, TEXT_MARK | IMAGE_MARK)
-        if is_around:
-            key[flag] = -CLOSED / IMAGE_SCALE
-            key[IMAGE] = CLOSED / (FLAG * IMAGE_SCALE)
-            key += REACHED * slot_frame(line * PLACES_PER_LINE)[-1] / (0.5 * IMAGE_SCALE)
-            heads.carry(head, around_line(line) / IMAGE_SCALE, around_line(line) * EDGE)
-            continue
+    for line in range(LINES_PER_CELL):
+        is_open, around = {OPEN + line: IMAGE_SCALE}, around_line(line)
+        for head, lines, told in (
+            (JOINING_HEADS[line], is_open, meaning.join),
+            (ROW_HEADS[line], IMAGE_MARK, meaning.row),
+        ):
+            _look_two_back(heads, head, line, lines)
+            _stop_at_image_start(heads, head)
+            heads.carry(head, around / IMAGE_SCALE, told.weight.T @ around * LOUD_END)
+        head = JOINING_HEADS[LINES_PER_CELL + line]
+        peak = Peak(TO_LAST_COLUMN, highest=BAND, shares=ABOUT, rest=None)
+        heads.look_back(head, peak, is_open, IMAGE_MARK)
+        _find_end_of_row(heads, head, is_open)
         read = directions(ENDS + line * ORDINAL, ORDINAL) / IMAGE_SCALE
         read[::2, IMAGE] = -PLACE_LENGTH / (FLAG * IMAGE_SCALE)
         heads.carry(head, read, directions(JOINED + line * ORDINAL, ORDINAL))
 
 
-def _look_two_back(heads: Heads, head: int, flag: int) -> None:
+def _find_end_of_row(heads: Heads, head: int, lines: dict[int, float]) -> int:
+    """Prefer the last column of the own row.
+
+    Args:
+        heads: Of the layer.
+        head: Which.
+        lines: Marks of lines that look, with their sizes.
+
+    Returns:
+        The number of the head's vectors that tells the last column.
+    """
+    numbers = [*SLOW, *(HALF + number for number in SLOW)]
+    row = directions(ROW, AXIS)
+    gain = math.sqrt(ROW_LOGIT * math.sqrt(HEAD) / (AXIS / 2)) / PLACE_LENGTH / IMAGE_SCALE
+    heads.query[head, numbers[:AXIS]] = row * gain
+    heads.key[head, numbers[:AXIS]] = row * gain
+    for mark, size in lines.items():
+        heads.query[head, numbers[AXIS], mark] = math.sqrt(HEAD) / size
+    heads.key[head, numbers[AXIS], COLUMN_FLAG] = -LAST_LOGIT / (2 * IMAGE_SCALE)
+    heads.rest(head, RESTING, LEAST, TEXT_MARK | IMAGE_MARK)
+    return numbers[AXIS]
+
+
+def _look_two_back(heads: Heads, head: int, line: int, lines: dict[int, float]) -> None:
     """Attend to the last column of the crop before, and nearly as much to that of the one before.
 
     Args:
         heads: Of the layer.
         head: Which.
-        flag: Mark of visual tokens that look.
+        line: Of the cells.
+        lines: Marks of lines that look, with their sizes.
     """
     heads.clear(head)
     first = torch.arange(SIDE * SIDE - SIDE + 1, SIDE * SIDE + 1)
     at = torch.cat([torch.zeros(1), first, first + SIDE * SIDE])
     near = torch.tensor([BAND / 2] + [BAND] * SIDE + [BAND - SECOND] * SIDE).double()
     shape = fitted_turns(near, 3 * SIDE * SIDE - SIDE, BAND / 2, at=at.double(), count=20)
-    heads.query[head, : shape.shape[1], flag] = math.sqrt(HEAD) / IMAGE_SCALE
+    for mark, size in lines.items():
+        heads.query[head, :STOP_ROTATIONS, mark] = math.sqrt(HEAD) / size
     for half, part in enumerate(shape):
         start = half * HALF
         heads.key[head, start : start + len(part), IMAGE] = part / (FLAG * IMAGE_SCALE)
+    key = heads.key[head, _find_end_of_row(heads, head, lines)]
+    key[OPEN + line] = -CLOSED / IMAGE_SCALE
+    key[IMAGE] = CLOSED / (FLAG * IMAGE_SCALE)
+    key += REACHED * slot_frame(line * PLACES_PER_LINE)[-1] / (0.5 * IMAGE_SCALE)
+
+
+FIRST_CROPS = (FIRST_TILE + 1) * SIDE * SIDE
+"""Tokens of an image's thumbnail and its first tile: nothing of the page is before them."""
+STOP_ROTATIONS = 24
+"""Rotations that tell these; those after them tell rows."""
+
+
+def _stop_at_image_start(heads: Heads, head: int) -> None:
+    """In its first tile a page has no crop before: there the token it begins with counts instead.
+
+    It has nothing to bring.
+    """
+    mark = ANSWER_FLAG * TEXT_SCALE
+    for half, part in enumerate(_within_first_crops()):
+        numbers = slice(half * HALF, half * HALF + STOP_ROTATIONS)
+        heads.key[head, numbers, PICTURE] = part / mark
+
+
+@cache
+def _within_first_crops() -> Tensor:
+    """A logit of about 130 up to FIRST_CROPS, no more than 72 a row later; by least squares.
+
+    Returns:
+        Amplitudes of cosines and sines, (2, rotations).
+    """
+    (low, high), most, weight, ridge = (120.0, 160.0), 45.0, 3.0, 0.3
+    near = torch.arange(1, FIRST_CROPS + 1, 2).double()
+    far = torch.cat(
+        [torch.arange(FIRST_CROPS + SIDE - 1, 3000, 3), torch.arange(3000, FARTHEST, 11)]
+    ).double()
+    angles = ROPE_THETA ** (-torch.arange(STOP_ROTATIONS, dtype=torch.float64) / HALF)
+
+    def turns(distance: Tensor) -> Tensor:
+        turned = distance[:, None] * angles
+        return torch.cat([turned.cos(), turned.sin()], 1)
+
+    of_near, of_far = turns(near), turns(far)
+    small = torch.eye(2 * STOP_ROTATIONS, dtype=torch.float64) * ridge
+    solve = torch.linalg.pinv(torch.cat([of_near * weight, of_far, small]))
+    inside, outside = torch.full_like(near, low), torch.full_like(far, most)
+    for _ in range(200):
+        amplitudes: Tensor = solve @ torch.cat([inside * weight, outside, small[0] * 0])
+        inside = (of_near @ amplitudes).clamp(low, high)
+        outside = (of_far @ amplitudes).clamp(max=most)
+    return amplitudes.view(2, -1).float()
 
 
 def join_crops(mlp: Any) -> int:

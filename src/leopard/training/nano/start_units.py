@@ -6,6 +6,7 @@ Gated units as steps and ramps, written into the small language model before its
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -20,6 +21,7 @@ from leopard.training.nano.zones import (
     CHOSEN,
     CODE,
     COUNTED,
+    DIM,
     FLAG,
     IDENTITY,
     IMAGE,
@@ -27,6 +29,7 @@ from leopard.training.nano.zones import (
     LEFT_PER_LINE,
     LETTER,
     MEANS,
+    MEANT,
     ORDINAL,
     OWN_TRIPLE,
     SAID,
@@ -40,6 +43,9 @@ from leopard.training.nano.zones import (
     wave_angles,
 )
 
+LETTER_SCALE = math.sqrt(DIM / (FLAG**2 + 3 * 1.25))
+"""What the norm before these units makes of a 1 in a letter, which has a mark and three codes. Much
+cancels in the sum of the units, so it must be exact."""
 TRIPLE_SIZE = 0.08
 """How large vectors of letters are in the stream, as a share of what they were when learned."""
 
@@ -50,18 +56,18 @@ def triple_letters(mlp: Any, meaning: Meaning) -> None:
     A unit for each of its own, whose other factor is whether there is a letter; and one for what is
     added to all.
     """
-    count = TRIPLE_UNITS
+    count, known = TRIPLE_UNITS, meaning.around.letters
     units = slice(0, count + 1)
     for part in (mlp.gate_proj, mlp.up_proj):
         part.weight[units] = 0
     mlp.down_proj.weight[:, units] = 0
     letters = torch.cat([directions(zone, CODE) for zone in (LETTER, BEFORE, TWO_BEFORE)])
-    mlp.gate_proj.weight[:count] = meaning.triples.weight @ letters / TEXT_SCALE
-    mlp.gate_proj.weight[:count, TEXT] = meaning.triples.bias / (FLAG * TEXT_SCALE)
-    mlp.gate_proj.weight[count, TEXT] = 10 / (FLAG * TEXT_SCALE)
+    mlp.gate_proj.weight[:count] = known.units.weight @ letters / LETTER_SCALE
+    mlp.gate_proj.weight[:count, TEXT] = known.units.bias / (FLAG * LETTER_SCALE)
+    mlp.gate_proj.weight[count, TEXT] = 10 / (FLAG * LETTER_SCALE)
     mlp.gate_proj.weight[units, IMAGE] = -40.0 / FLAG
-    mlp.up_proj.weight[units, LETTER + IDENTITY] = 2 / TEXT_SCALE
-    fold = torch.cat([meaning.fold.weight, meaning.fold.bias[:, None] / 10], 1)
+    mlp.up_proj.weight[units, LETTER + IDENTITY] = 2 / LETTER_SCALE
+    fold = torch.cat([known.fold.weight * count**-0.5, known.fold.bias[:, None] / 10], 1)
     mlp.down_proj.weight[OWN_TRIPLE : OWN_TRIPLE + AROUND, units] = fold * TRIPLE_SIZE
 
 
@@ -95,12 +101,12 @@ STEEP = 2700.0
 """How steep the steps are by which one place is chosen."""
 CERTAINLY = 1.02
 """What the one that is surer has in CHOSEN; what the steps do not count in leaves about 1."""
-AHEAD = (0.03, 0.08)
+AHEAD = (0.0, 0.012)
 """By so many steps it must be surer than the other: from here on, and entirely from there."""
 
 
 def choose(mlp: Any, first: int) -> None:
-    """Layer 2: in CHOSEN, which of the places that may be meant is surer.
+    """Layer 2: in CHOSEN, which of the places that may be meant is surer, if it is sure enough.
 
     Args:
         mlp: Of the layer.
@@ -113,7 +119,7 @@ def choose(mlp: Any, first: int) -> None:
             mlp.gate_proj.weight[at] = STEEP * ahead / TEXT_SCALE
             mlp.gate_proj.weight[at, TEXT] = -STEEP * step / (FLAG * TEXT_SCALE)
             mlp.gate_proj.weight[at, IMAGE] = -10.0 / FLAG
-            mlp.up_proj.weight[at] = directions(TEXT, 1)[0] / (FLAG * TEXT_SCALE)
+            mlp.up_proj.weight[at] = directions(MEANT + line, 1)[0] / (SURE_SIZE * TEXT_SCALE)
             chosen = directions(CHOSEN + line, 1)[0]
             mlp.down_proj.weight[:, at] = sign * chosen * CERTAINLY / (STEEP * (high - low))
 

@@ -73,8 +73,11 @@ WORDS = BEGUN + LINES_PER_CELL
 USER, ASSISTANT, ANSWERING, ASIDE = range(WORDS, WORDS + 4)
 """Marks of text alone: the words that say who speaks, and from the second layer on the token that
 an answer comes after, and all tokens of an answer or behind a line break."""
-BREAK = JOINED
-"""Mark of a line break, where visual tokens have nothing in the first layer."""
+BREAK, PICTURE, LABEL = range(JOINED, JOINED + 3)
+"""Marks of text where visual tokens have nothing in the first layer: a line break, the token that
+an image begins with and, from the second layer on, a colon, which labels of images end with."""
+PAGE_END = USER
+"""Mark of visual tokens, from the second layer on: the last one of a page's first tile."""
 
 # Text, over the slots of visual tokens: a letter, the one before it and what is to be said, the one
 # before that, what is asked for, and what the letter itself says.
@@ -99,7 +102,9 @@ FOUND = TARGET + LINES_PER_CELL * ORDINAL
 """Places that may be meant, one for each line of a token."""
 SURE = FOUND + LINES_PER_CELL * PLACE_SIZE
 """How sure each of them is."""
-CHOSEN = SURE + LINES_PER_CELL
+MEANT = SURE + LINES_PER_CELL
+"""Whether each of them is sure enough to be meant, the same size."""
+CHOSEN = MEANT + LINES_PER_CELL
 """Which of them is meant, if any."""
 
 TEXT_SCALE, IMAGE_SCALE = 1.65, 1.66
