@@ -37,8 +37,8 @@ class PrintedChar:
     box: Box
     """Tight box of the ink, in pixels."""
     line_middle: float
-    """Height of the middle of its line, in pixels from the top: equal for `g` and `d`, whatever boxes
-    the font gives them."""
+    """Height of the middle of its line, in pixels from the top: equal for `g` and `d`, whatever
+    boxes the font gives them."""
 
 
 @dataclass(frozen=True, slots=True)
