@@ -140,3 +140,10 @@ def test_page_without_text_has_no_words_and_no_marks() -> None:
 def test_text_of_a_word_joins_its_parts() -> None:
     box = Box(0, 0, 1, 1)
     assert PrintedWord(("con-", "cerning"), (box, box)).text == "con-cerning"
+
+
+def test_letters_of_a_line_have_one_middle_in_fonts_that_give_them_other_boxes() -> None:
+    source = '#text(font: "DejaVu Sans Mono")[Samuel Lund]'
+    chars = pdf_chars(pdfium.PdfDocument(typst.compile(source.encode()))[0], dpi=144)
+    assert {char.text for char in chars} >= {"l", "a"}
+    assert len({char.line_middle for char in chars}) == 1

@@ -114,6 +114,30 @@ def test_of_two_lines_that_read_the_same_print_the_less_sure_is_left_out() -> No
     assert spelling._once(said, torch.full((1, 9, 2), 0.99)).all()  # both are believed
 
 
+def test_lines_with_the_same_leaders_are_not_the_same_print() -> None:
+    spelling = small_spelling(side=3)
+    said = torch.zeros(1, 9, 2, 4, dtype=torch.long)
+    said[0, :3, :, :3] = 5  # leaders, three in each cell of both lines,
+    said[0, 2, 0, :3] = torch.tensor([1, 2, 3])  # then text that differs
+    said[0, 2, 1, :3] = torch.tensor([4, 4, 1])
+    assert spelling._once(said, torch.full((1, 9, 2), 0.9)).all()
+    said[0, :2, :, 0] = 2  # the same in cells with text
+    assert not spelling._once(said, torch.full((1, 9, 2), 0.9)).all()
+
+
+def test_a_character_that_is_half_another_is_the_likelier_one() -> None:
+    spelling = small_spelling(side=3)
+    torch.nn.init.normal_(spelling.codes)
+    shares = torch.rand(1, 9, 12, 6, requires_grad=True)
+    sure = spelling.known(shares.argmax(-1))
+    torch.testing.assert_close(spelling(shares), sure)
+    taught = spelling.train()(shares)
+    torch.testing.assert_close(taught, sure)
+    taught.square().sum().backward()
+    assert shares.grad is not None
+    assert shares.grad.any()
+
+
 def letters(*lengths: int) -> torch.Tensor:
     """Codes of cells with so many characters each, (cells, 3, 4); the last number says there is."""
     generator = torch.Generator().manual_seed(1)

@@ -11,7 +11,7 @@ from leopard.processor import LeopardProcessor
 from leopard.schema.messages import ImagePart, Message, TextPart
 from leopard.training.nano.characters import BLANK, NUM_CLASSES, SLOTS, Glyph, cell_slots
 from leopard.training.nano.codes import byte_classes, class_codes
-from leopard.training.nano.meaning import Asked, Meaning
+from leopard.training.nano.meaning import ASKED_SLOPES, Asked, Meaning
 from leopard.training.nano.meaning_stage import begins_in
 from leopard.training.nano.package import (
     nano_processor,
@@ -27,6 +27,7 @@ from leopard.training.nano.start import (
     START_TOKEN,
     SURE_RESTS,
 )
+from leopard.training.nano.start_counting import FARTHEST, fitted_turns
 from leopard.training.nano.zones import (
     AXIS,
     CODE,
@@ -38,6 +39,7 @@ from leopard.training.nano.zones import (
     ORDINAL,
     PAGE_END,
     PLACE_LENGTH,
+    ROPE_THETA,
     ROW,
     SIDE,
     TILE,
@@ -263,6 +265,16 @@ def test_an_answer_is_counted_from_where_it_began_in_any_turn(
             told = told_of[start + 1 + count, COUNTED : COUNTED + ORDINAL].view(-1, 2)
             expected = torch.stack([(angles * count).cos(), (angles * count).sin()], 1)
             assert torch.cosine_similarity(told, expected, dim=1).min() > 0.97
+
+
+@pytest.mark.parametrize("slope", ASKED_SLOPES)
+def test_the_longest_prompt_holds_nothing_far_that_is_heard_as_near(slope: float) -> None:
+    near = 14 - slope * torch.arange(221).double()
+    cosines, sines = fitted_turns(near, 280, -3.0)
+    turned = torch.arange(FARTHEST)[:, None] * ROPE_THETA ** (-torch.arange(len(cosines)) / 32)
+    logits = turned.cos() @ cosines + turned.sin() @ sines
+    torch.testing.assert_close(logits[:221], near.float(), atol=0.1, rtol=0)
+    assert logits[280:].max() < -1
 
 
 @torch.no_grad()
