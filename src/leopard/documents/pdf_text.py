@@ -191,15 +191,14 @@ _Character = tuple[str, Box | None, float]
 """Text, box of the ink, height of the middle of its line; blanks have no box."""
 
 
-def _layer(page: pdfium.PdfPage, dpi: float) -> Iterator[_Character]:
+def _layer(page: pdfium.PdfPage, dpi: float) -> list[_Character]:
     """Characters with their boxes; blanks have none."""
     with PDFIUM_LOCK:
         textpage = page.get_textpage()
         try:
-            layer = _read_layer(textpage, _placement(page, dpi))
+            return _read_layer(textpage, _placement(page, dpi))
         finally:
             textpage.close()
-    return iter(layer)
 
 
 def _read_layer(

@@ -27,8 +27,6 @@ CERTAIN = 0.98
 """From here on two lines that say the same are both believed."""
 EMPTY = 3
 """Places that an empty cell counts as: text on both sides of a gap does not go on as one."""
-
-
 LEADERS = 3
 """So many of one character, and no other, in a cell are leaders: dots, dashes."""
 
@@ -215,7 +213,7 @@ class Spelling(nn.Module):
             all the same (straight-through: Bengio et al. 2013, arXiv 1308.3432).
         """
         classes = shares.argmax(-1)
-        codes = nn.functional.pad(self.codes, (0, 0, 1, 0))[classes]
+        codes = self._coded(classes)
         if self.training:
             soft = shares[..., 1:] @ self.codes
             codes = codes + soft - soft.detach()
@@ -223,8 +221,10 @@ class Spelling(nn.Module):
 
     def known(self, classes: Tensor) -> Tensor:
         """As `forward`, for characters that are known, (crops, cells, slots)."""
-        codes = nn.functional.pad(self.codes, (0, 0, 1, 0))
-        return self._placed(codes[classes], classes)
+        return self._placed(self._coded(classes), classes)
+
+    def _coded(self, classes: Tensor) -> Tensor:
+        return nn.functional.pad(self.codes, (0, 0, 1, 0))[classes]
 
     def _placed(self, codes: Tensor, classes: Tensor) -> Tensor:
         """Codes of slots, (crops, cells, slots, code), and likeliest classes, to features."""
