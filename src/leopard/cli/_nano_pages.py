@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from leopard.schema.samples import Split
 
 POINTS_PER_INCH = 72
+RECEIPTS = 0.15
+"""Share of documents that are receipts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,12 @@ class ReadingPages:
         return PageDraft(pdf, tuple(asked))
 
     def document(self, seed: int) -> DocumentDraft | None:
-        """A document of the preset for the small model; None where none is made for the seed."""
+        """A document of the preset for the small model, or receipts; None for none.
+
+        Some seeds make nothing.
+        """
+        if random.Random(f"document:{seed}").random() < RECEIPTS:
+            return self._receipts(seed)
         made = _maker("test" if self.held_out else "train").make(seed)
         pages: list[list[tuple[str, str, str]]] = [[] for _ in made.sample.images]
         for turn in made.sample.qa:
@@ -58,6 +65,17 @@ class ReadingPages:
             pages[page].append((turn.question, turn.answer, turn.family))
         asked: list[Asked] = [tuple(turns) for turns in pages]
         return DocumentDraft(made.pdf, tuple(asked))
+
+    def _receipts(self, seed: int) -> DocumentDraft | None:
+        from leopard.curation.reading_pages import HELD_OUT_FONTS, TRAIN_FONTS
+        from leopard.curation.receipts import write_receipts
+        from leopard.curation.synthesis.printer import printer
+
+        press = printer()
+        fonts = press.available(HELD_OUT_FONTS if self.held_out else TRAIN_FONTS)
+        written = write_receipts(seed, fonts)
+        pdf, warnings = press.pdf("\n#pagebreak(weak: true)\n".join(one.source for one in written))
+        return None if warnings else DocumentDraft(pdf, tuple(one.qa for one in written))
 
 
 @cache

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -27,6 +27,7 @@ from leopard.training.nano.characters import (
     loose_image_slots,
 )
 from leopard.training.nano.lessons import Lesson
+from leopard.training.nano.scans import SCANNED, scanned
 
 GEOMETRY = CropGeometry(crop_size=364, patch_size=28, shuffle_factor=1)
 """Crops of the small model: its encoder folds 28x28 pixels, so nothing is left to shuffle."""
@@ -64,9 +65,12 @@ class CropLesson:
 def crop_lessons(lessons: Sequence[Lesson]) -> list[CropLesson]:
     """The crops of pages that have enough to read: tiles, or an image without tiles.
 
-    Some of the others come along: nothing is to be read on thumbnails and margins.
+    Some of the others come along: nothing is to be read on thumbnails and margins. Some lessons
+    are scans.
     """
     rng = random.Random(sum(len(lesson.glyphs) for lesson in lessons))
+    if rng.random() < SCANNED:
+        lessons = [replace(lesson, image=scanned(lesson.image, rng)) for lesson in lessons]
     return [
         crop
         for lesson in lessons
