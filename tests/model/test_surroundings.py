@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from leopard.model.reader import LeopardReaderConfig
-from leopard.model.surroundings import BAGS, FADING, SHORT, Surroundings
+from leopard.model.surroundings import BAGS, FADING, MARKS, NEAR, SHORT, Surroundings
 
 SIDE, LINES, PLACES, LAST = 6, 2, 4, 2
 BLANK, COLON = 30, 29
@@ -34,6 +34,8 @@ def surroundings(*bags: str) -> Surroundings:
     made = Surroundings(config).eval()
     with torch.no_grad():
         made.fold.weight.zero_()
+        made.gates.weight.zero_()
+        made.gates.bias.zero_()
         for name, mix in zip(BAGS, made.mix, strict=True):
             mix.copy_(torch.eye(32) * (name in bags))
     return made
@@ -160,10 +162,13 @@ def test_what_follows_in_a_row_is_told() -> None:
 def test_the_last_line_of_a_crop_tells_its_heading() -> None:
     made = surroundings()
     made.carry[0].copy_(torch.eye(32))
-    made.heading.copy_(torch.eye(32))
-    slots = crop({(1, 0): LABEL, (2 * SIDE - 1, SIDE - 1): VALUE})
+    made.heading[0].copy_(torch.eye(32))
+    made.heading[1].copy_(2 * torch.eye(32))
+    rows = {(1, 0): LABEL, (3, 2): OTHER, (2 * SIDE - 1, SIDE - 1): VALUE}
+    slots = crop(rows)
     told = around(made, slots, 2 * SIDE - 1, SIDE - 1)
-    torch.testing.assert_close(told, bag(made, LABEL), atol=0.02, rtol=0)
+    expected = bag(made, LABEL) + 2 * bag(made, OTHER)
+    torch.testing.assert_close(told, expected, atol=0.03, rtol=0)
     other = around(made, slots, 2 * SIDE - 2, SIDE - 1)
     assert not other.any()
 
@@ -176,15 +181,49 @@ def test_lessons_see_the_same_as_answers() -> None:
     torch.testing.assert_close(made.train()(slots, CODES), made.eval()(slots, CODES))
 
 
+def test_a_label_near_by_and_one_in_small_print_are_told_besides() -> None:
+    near = {(0, 2): LABEL, (2, 2): VALUE, (5, 2): OTHER}
+    assert around(surroundings("above, nearer"), crop(near), 2, 2).any()
+    assert not around(surroundings("below, nearer"), crop(near), 2, 2).any()
+    small = {(0, 2): LABEL[:4], (2, 2): [11], (4, 2): [12]}
+    assert around(surroundings("above, smaller"), crop(small), 2, 2).any()
+    assert not around(surroundings("below, smaller"), crop(small), 2, 2).any()
+
+
+@torch.no_grad()
+def test_what_stands_around_decides_which_bag_counts() -> None:
+    made = surroundings("before", "above")
+    slots = crop({(0, 3): OTHER, (2, 0): LABEL, (2, 3): VALUE})
+    alike = around(made, slots, 2, 3)
+    made.gates.bias[BAGS.index("above")] = -20
+    torch.testing.assert_close(
+        around(made, slots, 2, 3), around(surroundings("before"), slots, 2, 3)
+    )
+    made.gates.weight[BAGS.index("above"), 0] = 40
+    made.weigh.weight.zero_()
+    made.weigh.weight[0, -1] = 1  # every line has this mark
+    torch.testing.assert_close(
+        around(made, slots, 2, 3) - around(surroundings("before"), slots, 2, 3),
+        2 * (alike - around(surroundings("before"), slots, 2, 3)),
+        atol=1e-3,
+        rtol=0,
+    )
+
+
 def test_marks_tell_what_is_set_apart_close_below_and_going_on() -> None:
     made = surroundings()
     with torch.no_grad():
-        made.marks.copy_(torch.eye(7, 32))
+        made.marks.copy_(torch.eye(MARKS, 32))
     slots = crop({(2, 1): [1, COLON, BLANK, 11], (3, 1): [*LABEL, 7, BLANK, 9, 12]})
     first, below, going_on = (
-        around(made, slots, *where)[:7].tolist() for where in ((2, 1), (3, 1), (3, 3))
+        around(made, slots, *where)[:MARKS].tolist() for where in ((2, 1), (3, 1), (3, 3))
     )
-    assert first == pytest.approx([0, 0, 1, 2 / 12, 1 / 6, 1, 1])
-    assert below == pytest.approx([0, 1, 0, 3 / 12, 1 / 6, 1, 1])
+    assert first[:3] == [0, 0, 1]
+    assert below[:3] == [0, 1, 0]
+    assert first[3:5] == pytest.approx([1, 1 / NEAR])
+    assert below[3:5] == pytest.approx([1 / NEAR, 1])
+    assert first[5:8] == pytest.approx([3 / PLACES, 0, 9 / 3 / PLACES])
+    assert first[8:] == pytest.approx([2 / 12, 1 / 6, 1, 1])
+    assert below[8:] == pytest.approx([3 / 12, 1 / 6, 1, 1])
     assert going_on[0] == 1
-    assert going_on[5] == 0
+    assert going_on[10] == 0

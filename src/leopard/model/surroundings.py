@@ -26,9 +26,26 @@ GAP = 5
 """Lines of cells: text that far below other text begins a column anew."""
 CLOSE = 3
 """Lines of cells: text that near above belongs to what it stands over."""
-BAGS = ("before", "above", "below", "top", "head", "heading", "own", "after")
+SMALLER = 1.12
+"""By so much more letters stand in a cell where print is smaller."""
+FAR = 99
+"""Lines of cells to other text where there is none."""
+NEAR = 9
+"""Lines of cells from which on it does not matter how far text is."""
+SIDES = ("above", "below")
+BAGS = (
+    "before",
+    *(f"{side}{how}" for side in SIDES for how in ("", ", nearer", ", smaller")),
+    "top",
+    "head",
+    "heading",
+    "own",
+    "after",
+)
 CARRIED = ("before", "head", "heading")
-MARKS = 7
+MARKS = 12
+GATE_UNITS = 128
+"""Units that weigh bags."""
 
 
 class LetterTriples(nn.Module):
@@ -62,8 +79,9 @@ class Surroundings(nn.Module):
 
         before    the passage that it goes on, or the last one left of it; after an empty cell a
                   new passage begins
-        above     the passage over it
-        below     the passage under it
+        above     the passage over it; again where it is nearer than that under it, and again where
+                  its print is smaller, as that of labels is
+        below     the passage under it, in the same three ways
         top       the passage at the top of its column
         head      the first passage of its row, where there is another between
         heading   the first rows of text in the crop
@@ -87,13 +105,17 @@ class Surroundings(nn.Module):
         self.mix = nn.Parameter(torch.zeros(len(BAGS), size, size))
         self.carry = nn.Parameter(torch.zeros(len(CARRIED), size, size))
         """Of what the crop that comes next is told."""
-        self.heading = nn.Parameter(torch.zeros(size, size))
-        """Of what a page's other crops are told."""
+        self.heading = nn.Parameter(torch.zeros(HEADING_ROWS, size, size))
+        """Of what a page's other crops are told, row by row."""
         self.marks = nn.Parameter(torch.zeros(MARKS, size))
-        """Of a line that goes on without a gap; with text close above, and below; how far down and
-        right it is; set apart, or after a colon; and of every one."""
-        self.units = nn.Linear(len(BAGS) * size + MARKS, config.around_units)
+        """Of a line that goes on without a gap; with text close above, and below; how far away that
+        is; how small print is here, above and below; how far down and right it is; set apart, or
+        after a colon; and of every one."""
+        known = len(BAGS) * size + MARKS
+        self.units = nn.Linear(known, config.around_units)
         self.fold = nn.Linear(config.around_units, size, bias=False)
+        self.weigh = nn.Linear(known, GATE_UNITS)
+        self.gates = nn.Linear(GATE_UNITS, len(BAGS))
 
     def forward(self, classes: Tensor, codes: Tensor) -> Tensor:
         """Classes of slots to what is around each line.
@@ -116,35 +138,50 @@ class Surroundings(nn.Module):
         filled = is_there.any(-1)
         apart = (two_before == self.blank) | (two_before == self.colon)
         is_apart = (begins & apart & (places == begin)).any(-1)
-        bags, passages, told = self._bags(whole, own, filled)
+        counts = torch.stack([is_there.sum(-1), filled], -1).to(whole.dtype)
+        bags, passages, told = self._bags(whole, own, counts, filled)
         down = torch.arange(filled.shape[1], device=classes.device)[:, None] / filled.shape[1]
         right = torch.arange(self.side, device=classes.device) / self.side
         ones = torch.ones_like(whole[..., 0])
         marks = torch.stack([mark * ones for mark in (*told, down, right, is_apart, ones)], -1)
         bags = [_short(bag) for bag in bags]
-        mixed = marks @ self.marks
-        mixed = mixed + self._where(filled, torch.cat([*bags, marks], -1), self._together)
-        for bag, mix in zip(bags, self.mix, strict=True):
-            mixed = mixed + bag @ mix
+        known = torch.cat([*bags, marks], -1)
+        mixed = marks @ self.marks + self._where(filled, known, self._together)
+        shares = self._where(filled, known, self._shares)
+        for bag, mix, share in zip(bags, self.mix, shares.unbind(-1), strict=True):
+            mixed = mixed + (bag @ mix) * share[..., None]
         is_own = filled.clone()
         is_own[:, -1, -1] = False
-        mixed = mixed * is_own[..., None] + self._carried(passages, bags)
+        mixed = mixed * is_own[..., None] + self._carried(passages, bags, whole, filled)
         cells: Tensor = mixed.unflatten(1, (self.side, self.num_lines))
         return cells.transpose(2, 3)
 
-    def _carried(self, passages: Tensor, bags: list[Tensor]) -> Tensor:
+    def _carried(
+        self, passages: Tensor, bags: list[Tensor], whole: Tensor, filled: Tensor
+    ) -> Tensor:
         """What the last column tells other crops, 0 elsewhere."""
         of = dict(zip(BAGS, bags, strict=True)) | {"before": _short(passages)}
         told = torch.stack(
             [of[name][:, :, -1] @ mix for name, mix in zip(CARRIED, self.carry, strict=True)]
         ).sum(0)
-        told[:, -1] = of["heading"][:, -1, -1] @ self.heading
+        told[:, -1] = 0
+        rank = filled.any(2).long().cumsum(1)
+        for number, mix in enumerate(self.heading, start=1):
+            is_row = filled.any(2) & (rank == number)
+            is_row[:, -1] = False
+            row = (whole.sum(2) * is_row[..., None]).sum(1)
+            told[:, -1] = told[:, -1] + _short(row) @ mix
         return nn.functional.pad(told[:, :, None], (0, 0, self.side - 1, 0))
 
     def _together(self, bags: Tensor) -> Tensor:
         """What bags say only together: each may be what is asked for, and may be beside it."""
         units: Tensor = self.fold(nn.functional.silu(self.units(bags)))
         return units
+
+    def _shares(self, known: Tensor) -> Tensor:
+        """How much each bag counts, 0 to 2: one of them is the label, others are beside it."""
+        shares: Tensor = 2 * self.gates(nn.functional.silu(self.weigh(known))).sigmoid()
+        return shares
 
     def _vectors(self, triples: Tensor, is_there: Tensor, codes: Tensor) -> Tensor:
         """Vectors of letter triples, 0 where there is none, (.., around_size)."""
@@ -190,24 +227,32 @@ class Surroundings(nn.Module):
         return here, run[..., 1:-1], run[..., :-2]
 
     def _bags(
-        self, whole: Tensor, own: Tensor, filled: Tensor
+        self, whole: Tensor, own: Tensor, counts: Tensor, filled: Tensor
     ) -> tuple[list[Tensor], Tensor, tuple[Tensor, ...]]:
         """What stands around each line, bag by bag.
 
         Args:
             whole: Letters of each line of a cell, (crops, text rows, columns, around_size).
             own: Those from its last beginning on.
+            counts: How many letters it has, and 1 if any, (crops, text rows, columns, 2).
             filled: Whether there are any, (crops, text rows, columns).
 
         Returns:
-            Bags in the order of `BAGS`; passages up to each cell; and whether a line goes on, and
-            has text close above and below.
+            Bags in the order of `BAGS`; passages up to each cell; and the first of the marks.
         """
         before, passages, was_filled = self._along_rows(whole, filled)
         total = self._whole_passages(passages, filled)
-        above, top, is_close = _down_columns(total, filled)
-        below, _, is_under = (part.flip(1) for part in _down_columns(total.flip(1), filled.flip(1)))
-        head = self._heads(total, filled)
+        sizes = self._whole_passages(self._along_rows(counts, filled)[1], filled)
+        print_size = sizes[..., :1] / sizes[..., 1:].clamp(min=1)
+        total = torch.cat([total, print_size], -1)
+        above, top, up = _down_columns(total, filled)
+        below, _, down = (part.flip(1) for part in _down_columns(total.flip(1), filled.flip(1)))
+        beside = []
+        for bag, here, there in ((above, up, down), (below, down, up)):
+            is_smaller = bag[..., -1:] > SMALLER * print_size
+            bag = bag[..., :-1]
+            beside += [bag, bag * (here < there)[..., None], bag * is_smaller]
+        head = self._heads(total[..., :-1], filled)
         row = whole.sum(2)
         rank = filled.any(2).long().cumsum(1)
         heading = (row * (rank <= HEADING_ROWS)[..., None]).cumsum(1)
@@ -215,8 +260,11 @@ class Surroundings(nn.Module):
         following = nn.functional.pad((whole * filled[..., None])[:, :, 1:], (0, 0, 0, 1))
         after = row[:, :, None] - whole.cumsum(2)
         before = before + whole - own
-        bags = [before, above, below, top, head, heading, own + following, after]
-        return bags, passages, (was_filled, is_close, is_under)
+        bags = [before, *beside, top[..., :-1], head, heading, own + following, after]
+        distances = (part.clamp(max=NEAR) / NEAR for part in (up, down))
+        prints = (part[..., -1] / self.num_places for part in (total, above, below))
+        marks = (was_filled, up <= CLOSE, down <= CLOSE, *distances, *prints)
+        return bags, passages, marks
 
     @staticmethod
     def _along_rows(whole: Tensor, filled: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -261,7 +309,7 @@ class Surroundings(nn.Module):
 
 
 def _down_columns(total: Tensor, filled: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """The passage above each cell, that at the top of its column, and whether one is close above.
+    """The passage above each cell, that at the top of its column, and how far above the first is.
 
     Where nothing is above a cell, what is above the next one counts.
     """
@@ -271,7 +319,8 @@ def _down_columns(total: Tensor, filled: Tensor) -> tuple[Tensor, Tensor, Tensor
     for number, (bag, is_filled) in enumerate(zip(total.unbind(1), filled.unbind(1), strict=True)):
         nothing = (last < 0)[..., None]
         beside = nn.functional.pad(above[:, 1:], (0, 0, 0, 1))
-        found.append((torch.where(nothing, beside, above), top, number - last <= CLOSE))
+        distance = torch.where(last < 0, FAR, number - last)
+        found.append((torch.where(nothing, beside, above), top, distance))
         above = torch.where(is_filled[..., None], bag, above)
         top = torch.where((is_filled & (number - last > GAP))[..., None], bag, top)
         last = torch.where(is_filled, number, last)

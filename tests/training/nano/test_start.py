@@ -328,8 +328,8 @@ def test_the_layers_tell_pages_apart_as_was_learned() -> None:
     found, expected = compared(pages, slots, told=12)
     counts = torch.from_numpy(begins_in(slots.numpy().astype("uint8"))).view(len(slots), -1).sum(1)
     ends = counts.cumsum(0)[torch.tensor(pages).cumsum(0) - 1] - 1
-    first, _, third, _ = expected[ends].tolist()  # crops with the same print, in two pages
-    assert abs(first - third) > 0.3 * float(expected.abs().max())
+    first, _, _, last = expected[ends].tolist()  # crops with the same print, in two pages
+    assert abs(first - last) > 0.3 * float(expected.abs().max())
     torch.testing.assert_close(found, expected, atol=0.15 * float(expected.abs().max()), rtol=0)
     assert torch.corrcoef(torch.stack([found, expected]))[0, 1] > 0.99
 

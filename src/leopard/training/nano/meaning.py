@@ -100,6 +100,8 @@ class Meaning(nn.Module):
             around.fold.weight.normal_(0, 0.02)
             self.number.weight.normal_(0, 0.02)
             around.marks.normal_(0, 0.02)
+            around.gates.weight.normal_(0, 0.01)
+            around.gates.bias.zero_()  # each bag counts alike
 
     def _start_letters(self) -> None:
         """Triples of letters that differ have vectors with nothing in common."""

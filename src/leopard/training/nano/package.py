@@ -66,7 +66,7 @@ UNITS = 416
 """Gated units of a layer of the language model."""
 TRIPLE_ROWS = 24_576
 """Rows of the table of letter triples."""
-AROUND_UNITS = 192
+AROUND_UNITS = 256
 """Units that mix what stands around a line."""
 
 

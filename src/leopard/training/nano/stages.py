@@ -62,7 +62,7 @@ def train_reader(
     """
     lessons = reading_lessons(stage.seed)
     if start is not None:
-        _take_over(lessons.encoder, start, "model.vision_encoder.")
+        _take_over(lessons.encoder, start)
     course = Course(lessons, stage.course, folder, plain=PLAIN_READER)
     first = stage.seed * 10**9 + course.step * 4 * stage.batch
     stream = LessonStream(source, stage.plan, prepare_crop_lessons, first_seed=first)
@@ -100,9 +100,10 @@ def joined_model(reader: Path, meaning: Path | None) -> LeopardForConditionalGen
     model = new_model(seed=0)
     inner: Any = model.model
     if reader.is_dir():
-        _take_over(inner.vision_encoder, reader, "model.vision_encoder.")
+        _take_over(inner.vision_encoder, reader)
     else:
-        inner.vision_encoder.load_state_dict(_below(checkpoint_weights(reader), "encoder."))
+        weights = _below(checkpoint_weights(reader), "encoder.")
+        inner.vision_encoder.load_state_dict(_that_read(weights), strict=False)
     learned = Meaning(new_surroundings())
     if meaning is not None:
         learned.load_state_dict(checkpoint_weights(meaning))
@@ -116,16 +117,21 @@ def reading_lessons(seed: int) -> ReadingLessons:
     return ReadingLessons(encoder.to(memory_format=torch.channels_last))
 
 
-def _take_over(model: nn.Module, folder: Path, prefix: str) -> None:
-    """Give a new model, or a part of one, the weights of a folder, which may hold some of them."""
-    weights = _model_weights(folder, prefix)
-    unknown = sorted(set(weights) - set(model.state_dict()))
+def _take_over(encoder: nn.Module, folder: Path) -> None:
+    """Give a new encoder what reads in that of a model folder, which may hold some of it."""
+    weights = _that_read(_model_weights(folder, "model.vision_encoder."))
+    unknown = sorted(set(weights) - set(encoder.state_dict()))
     if unknown:
         raise TrainingError(
             f"{folder} holds {len(unknown)} weights that the small model does not have, such as "
             f"{unknown[0]}; give a folder of this model"
         )
-    model.load_state_dict(weights, strict=False)
+    encoder.load_state_dict(weights, strict=False)
+
+
+def _that_read(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Weights of an encoder without those of what stands around, which `meaning` learns."""
+    return {n: t for n, t in weights.items() if not n.startswith("spelling.around.")}
 
 
 def _model_weights(model_folder: Path, prefix: str) -> dict[str, Tensor]:

@@ -449,7 +449,7 @@ BEGIN_LOGIT = 40.0
 PLACE_REST, PLACE_SHARPNESS = -4.0, 60.0
 """The head of a line that brings the place: attention logit at which it rests, over that of nothing
 meant; and how sharp it is, so that it brings one place."""
-SURE_RESTS = ((-1.0, 24.0), (0.0, 4.0), (1.2, 4.0), (2.6, 3.0), (4.2, 2.5), (6.2, 2.0), (9.0, 1.5))
+SURE_RESTS = ((-0.5, 24.0), (0.0, 4.0), (1.2, 4.0), (2.6, 3.0), (4.2, 2.5), (6.2, 2.0), (9.0, 1.5))
 """The same of the heads that tell how sure it is, a step each. The first one is sharp: it decides
 whether anything is meant."""
 
