@@ -19,7 +19,12 @@ from leopard.training.nano.lessons import DocumentDraft, PageDraft
 from leopard.training.nano.package import new_model
 from leopard.training.nano.reader_stage import MAX_TILES
 from leopard.training.nano.recipe import READER, STAGES, run_stage
-from leopard.training.nano.stages import ReaderStage, checkpoint_weights, train_reader
+from leopard.training.nano.stages import (
+    ReaderStage,
+    checkpoint_weights,
+    joined_model,
+    train_reader,
+)
 
 
 class NoPages:
@@ -60,13 +65,27 @@ def test_a_start_may_hold_some_weights_and_none_of_another_model(
     start.mkdir()
     name = "vision_encoder.layers.2.up.weight"
     taught = torch.full_like(new_model(2).model.state_dict()[name], 0.25)
-    save_file({f"model.{name}": taught.half()}, start / "model.safetensors")
+    around = {"model.vision_encoder.spelling.around.mix": torch.zeros(2, 3, 3)}  # not for reading
+    save_file({f"model.{name}": taught.half(), **around}, start / "model.safetensors")
     train_reader(NoPages(), folder, stage, lambda *_: None, start=start)
     weights = checkpoint_weights(folder / "course.safetensors")
     torch.testing.assert_close(weights["encoder.layers.2.up.weight"], taught)
     save_file({"model.vision_encoder.other.weight": taught}, start / "model.safetensors")
     with pytest.raises(TrainingError, match=r"such as other\.weight"):
         train_reader(NoPages(), tmp_path / "other", stage, lambda *_: None, start=start)
+
+
+def test_a_model_takes_an_encoder_that_reads_whole_or_not_at_all(tmp_path: Path) -> None:
+    encoder = new_model(3).model.vision_encoder
+    weights = {f"weights.encoder.{n}": t.contiguous() for n, t in encoder.state_dict().items()}
+    checkpoint = tmp_path / "course.safetensors"
+    save_file(weights, checkpoint)
+    taken = joined_model(checkpoint, None).model.vision_encoder
+    torch.testing.assert_close(taken.fold.weight, encoder.fold.weight)
+    del weights["weights.encoder.fold.weight"]
+    save_file(weights, checkpoint)
+    with pytest.raises(TrainingError, match=r"differ in 1 weights, such as fold\.weight"):
+        joined_model(checkpoint, None)
 
 
 @pytest.mark.slow

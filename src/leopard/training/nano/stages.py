@@ -102,8 +102,7 @@ def joined_model(reader: Path, meaning: Path | None) -> LeopardForConditionalGen
     if reader.is_dir():
         _take_over(inner.vision_encoder, reader)
     else:
-        weights = _below(checkpoint_weights(reader), "encoder.")
-        inner.vision_encoder.load_state_dict(_that_read(weights), strict=False)
+        _take_all(inner.vision_encoder, reader)
     learned = Meaning(new_surroundings())
     if meaning is not None:
         learned.load_state_dict(checkpoint_weights(meaning))
@@ -125,6 +124,18 @@ def _take_over(encoder: nn.Module, folder: Path) -> None:
         raise TrainingError(
             f"{folder} holds {len(unknown)} weights that the small model does not have, such as "
             f"{unknown[0]}; give a folder of this model"
+        )
+    encoder.load_state_dict(weights, strict=False)
+
+
+def _take_all(encoder: nn.Module, checkpoint: Path) -> None:
+    """Give an encoder all that reads in a checkpoint of the reader's course."""
+    weights = _that_read(_below(checkpoint_weights(checkpoint), "encoder."))
+    other = sorted(set(weights) ^ set(_that_read(encoder.state_dict())))
+    if other:
+        raise TrainingError(
+            f"{checkpoint} and the encoder differ in {len(other)} weights, such as {other[0]}; "
+            "give the checkpoint of a course of this version"
         )
     encoder.load_state_dict(weights, strict=False)
 
