@@ -34,16 +34,14 @@ class ReadingPages:
 
     def page(self, seed: int, size: ImageSize, text_px: float, dpi: float) -> PageDraft | None:
         """The page of a seed; None where the typesetter warns."""
-        from leopard.curation.reading_pages import HELD_OUT_FONTS, TRAIN_FONTS, PageWriter
+        from leopard.curation.reading_pages import PageWriter
         from leopard.curation.synthesis.printer import printer
 
-        press = printer()
-        fonts = press.available(HELD_OUT_FONTS if self.held_out else TRAIN_FONTS)
         to_points = POINTS_PER_INCH / dpi
-        written = PageWriter(seed, fonts=fonts).write(
+        written = PageWriter(seed, fonts=self._fonts()).write(
             size.width * to_points, size.height * to_points, text_px * to_points
         )
-        pdf, warnings = press.pdf(written.source)
+        pdf, warnings = printer().pdf(written.source)
         if warnings:
             return None
         asked = list(written.qa)
@@ -51,10 +49,7 @@ class ReadingPages:
         return PageDraft(pdf, tuple(asked))
 
     def document(self, seed: int) -> DocumentDraft | None:
-        """A document of the preset for the small model, or receipts; None for none.
-
-        Some seeds make nothing.
-        """
+        """A document of the preset for the small model, or receipts; None where none is made."""
         if random.Random(f"document:{seed}").random() < RECEIPTS:
             return self._receipts(seed)
         made = _maker("test" if self.held_out else "train").make(seed)
@@ -66,15 +61,20 @@ class ReadingPages:
         asked: list[Asked] = [tuple(turns) for turns in pages]
         return DocumentDraft(made.pdf, tuple(asked))
 
-    def _receipts(self, seed: int) -> DocumentDraft | None:
+    def _fonts(self) -> tuple[str, ...]:
         from leopard.curation.reading_pages import HELD_OUT_FONTS, TRAIN_FONTS
+        from leopard.curation.synthesis.printer import printer
+
+        return printer().available(HELD_OUT_FONTS if self.held_out else TRAIN_FONTS)
+
+    def _receipts(self, seed: int) -> DocumentDraft | None:
         from leopard.curation.receipts import write_receipts
         from leopard.curation.synthesis.printer import printer
 
-        press = printer()
-        fonts = press.available(HELD_OUT_FONTS if self.held_out else TRAIN_FONTS)
-        written = write_receipts(seed, fonts)
-        pdf, warnings = press.pdf("\n#pagebreak(weak: true)\n".join(one.source for one in written))
+        written = write_receipts(seed, self._fonts())
+        pdf, warnings = printer().pdf(
+            "\n#pagebreak(weak: true)\n".join(one.source for one in written)
+        )
         return None if warnings else DocumentDraft(pdf, tuple(one.qa for one in written))
 
 

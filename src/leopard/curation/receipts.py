@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 
 from leopard.curation.reading_pages import PageWriter, ReadingPage, lists, typst_string
+from leopard.curation.synthesis.furniture import THANKS
 
 LEGAL = ("Ltd", "Inc.", "LLC", "GmbH", "Sdn Bhd", "Pte Ltd", "Co.", "S/B", "& Co", "B.V.", "PLC")
 TRADES = (
@@ -27,8 +28,6 @@ BEFORE_SUM = ("Subtotal", "Sub Total", "Total excl. GST", "Service charge", "Dis
 AFTER_SUM = ("Cash", "Change", "CASH", "CHANGE", "Visa card", "Tendered", "Paid")
 OTHERS = ("Cashier", "Receipt No", "Table", "Invoice No.", "Counter", "Bill No", "Salesperson",
           "Time", "Pax", "Member", "Terminal", "Document No", "Served by")  # fmt: skip
-FOOTERS = ("Thank you, please come again", "Goods sold are not returnable", "THANK YOU",
-           "Have a nice day", "Please keep this receipt", "Exchange within 7 days")  # fmt: skip
 SELLER_ASKED = (
     "What is the name of the company?", "Which company issued it?", "Who is the seller?",
     "Which shop is it?", "What is the name of the store?", "Who issued this receipt?",
@@ -52,6 +51,7 @@ ADDRESS_ASKED = (
 )  # fmt: skip
 SCOPES = ("In image {n}: {q}", "On page {n}: {q}", "For {s}: {q}", "Under {s}: {q}")
 LABELLED_DATES = 0.55
+"""Share of dates that have a label."""
 LONGEST = 40
 """Characters of an address that stays on one line."""
 
@@ -225,7 +225,7 @@ class ReceiptWriter(PageWriter):
         )
 
     def _bottom(self) -> str:
-        chosen = self.rng.sample(FOOTERS, self.rng.randint(0, 2))
+        chosen = self.rng.sample(THANKS, self.rng.randint(0, 2))
         return f"#align(center)[{' #linebreak() '.join(typst_string(line) for line in chosen)}]"
 
 

@@ -139,7 +139,8 @@ class Surroundings(nn.Module):
         apart = (two_before == self.blank) | (two_before == self.colon)
         is_apart = (begins & apart & (places == begin)).any(-1)
         counts = torch.stack([is_there.sum(-1), filled], -1).to(whole.dtype)
-        bags, passages, told = self._bags(whole, own, counts, filled)
+        rank = filled.any(2).long().cumsum(1)  # of rows that have text, (crops, text rows)
+        bags, passages, told = self._bags(whole, own, counts, filled, rank)
         down = torch.arange(filled.shape[1], device=classes.device)[:, None] / filled.shape[1]
         right = torch.arange(self.side, device=classes.device) / self.side
         ones = torch.ones_like(whole[..., 0])
@@ -152,26 +153,32 @@ class Surroundings(nn.Module):
             mixed = mixed + (bag @ mix) * share[..., None]
         is_own = filled.clone()
         is_own[:, -1, -1] = False
-        mixed = mixed * is_own[..., None] + self._carried(passages, bags, whole, filled)
+        headings = self._headings(whole.sum(2), rank * filled.any(2))
+        mixed = mixed * is_own[..., None] + self._carried(passages, bags, headings)
         cells: Tensor = mixed.unflatten(1, (self.side, self.num_lines))
         return cells.transpose(2, 3)
 
-    def _carried(
-        self, passages: Tensor, bags: list[Tensor], whole: Tensor, filled: Tensor
-    ) -> Tensor:
-        """What the last column tells other crops, 0 elsewhere."""
+    def _carried(self, passages: Tensor, bags: list[Tensor], headings: Tensor) -> Tensor:
+        """What the last column tells other crops, 0 elsewhere; its last line tells the heading."""
         of = dict(zip(BAGS, bags, strict=True)) | {"before": _short(passages)}
         told = torch.stack(
             [of[name][:, :, -1] @ mix for name, mix in zip(CARRIED, self.carry, strict=True)]
         ).sum(0)
-        told[:, -1] = 0
-        rank = filled.any(2).long().cumsum(1)
-        for number, mix in enumerate(self.heading, start=1):
-            is_row = filled.any(2) & (rank == number)
-            is_row[:, -1] = False
-            row = (whole.sum(2) * is_row[..., None]).sum(1)
-            told[:, -1] = told[:, -1] + _short(row) @ mix
+        told[:, -1] = headings
         return nn.functional.pad(told[:, :, None], (0, 0, self.side - 1, 0))
+
+    def _headings(self, rows: Tensor, ranks: Tensor) -> Tensor:
+        """The first rows of text above the last line, mixed row by row, (crops, around_size).
+
+        Args:
+            rows: Letters of each row, (crops, text rows, around_size).
+            ranks: Which of the rows with text it is, from 1 on; 0 for none.
+        """
+        numbers = torch.arange(1, HEADING_ROWS + 1, device=ranks.device)
+        is_row = (ranks[:, :-1, None] == numbers).to(rows.dtype)
+        first = _short(is_row.transpose(1, 2) @ rows[:, :-1])  # (crops, HEADING_ROWS, around_size)
+        mixed: Tensor = torch.einsum("crs,rst->ct", first, self.heading)
+        return mixed
 
     def _together(self, bags: Tensor) -> Tensor:
         """What bags say only together: each may be what is asked for, and may be beside it."""
@@ -227,7 +234,7 @@ class Surroundings(nn.Module):
         return here, run[..., 1:-1], run[..., :-2]
 
     def _bags(
-        self, whole: Tensor, own: Tensor, counts: Tensor, filled: Tensor
+        self, whole: Tensor, own: Tensor, counts: Tensor, filled: Tensor, rank: Tensor
     ) -> tuple[list[Tensor], Tensor, tuple[Tensor, ...]]:
         """What stands around each line, bag by bag.
 
@@ -236,6 +243,7 @@ class Surroundings(nn.Module):
             own: Those from its last beginning on.
             counts: How many letters it has, and 1 if any, (crops, text rows, columns, 2).
             filled: Whether there are any, (crops, text rows, columns).
+            rank: How many rows have text down to each, (crops, text rows).
 
         Returns:
             Bags in the order of `BAGS`; passages up to each cell; and the first of the marks.
@@ -254,7 +262,6 @@ class Surroundings(nn.Module):
             beside += [bag, bag * (here < there)[..., None], bag * is_smaller]
         head = self._heads(total[..., :-1], filled)
         row = whole.sum(2)
-        rank = filled.any(2).long().cumsum(1)
         heading = (row * (rank <= HEADING_ROWS)[..., None]).cumsum(1)
         heading = nn.functional.pad(heading[:, :-1], (0, 0, 1, 0))[:, :, None].expand_as(whole)
         following = nn.functional.pad((whole * filled[..., None])[:, :, 1:], (0, 0, 0, 1))
