@@ -4,7 +4,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV   ?= .venv
 FILES  ?= examples/broadcast-invoice.pdf
-Q      ?= What is the invoice date?
+Q      ?= What is the Sales Region?
 NANO   ?= runs/nano
 
 BIN  := $(VENV)/bin

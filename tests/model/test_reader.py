@@ -20,10 +20,11 @@ SIZES = {
 }
 SPELLING = {
     "lines_per_cell": 1,
-    "places_per_line": 2,
+    "places_per_line": 7,
     "last_per_line": 1,
     "num_classes": 5,
     "code_size": 4,
+    "column_size": 6,
     "chain_size": 6,
 }
 
@@ -33,7 +34,7 @@ def reader(**extra: int) -> LeopardReader:
     return LeopardReader(LeopardReaderConfig(**SIZES, **extra)).eval()  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(("extra", "width"), [({}, 16), (SPELLING, 3 * 4 + 2 + 2)])
+@pytest.mark.parametrize(("extra", "width"), [({}, 16), (SPELLING, 8 * 4 + 2 + 2)])
 def test_a_feature_vector_per_cell_of_the_width_that_the_config_says(
     extra: dict[str, int], width: int
 ) -> None:
@@ -46,19 +47,24 @@ def test_a_feature_vector_per_cell_of_the_width_that_the_config_says(
 def test_what_it_is_sure_of_comes_out_as_the_code_alone() -> None:
     spelling = reader(**SPELLING).spelling
     assert spelling is not None
-    shares = torch.zeros(1, 4, 3, 5)
+    shares = torch.zeros(1, 4, 8, 5)
     shares[..., 0] = 1
     shares[0, 2, 1] = torch.tensor([0.0, 0, 1, 0, 0])
     features = spelling(shares)[0]
     torch.testing.assert_close(features[2, 4:8], spelling.codes[1])
     assert features[2, :4].abs().sum() == 0
-    assert features[:, 12:].tolist() == [[1, 0, 1, 0], [1, 0, 0, 1], [0, 1, 1, 0], [0, 1, 0, 1]]
+    assert features[:, 32:].tolist() == [[1, 0, 1, 0], [1, 0, 0, 1], [0, 1, 1, 0], [0, 1, 0, 1]]
 
 
 def test_weights_survive_a_folder(tmp_path: Path) -> None:
     encoder = reader(**SPELLING)
     encoder.save_pretrained(tmp_path)
-    assert AutoConfig.from_pretrained(tmp_path).places_per_line == 2
+    assert AutoConfig.from_pretrained(tmp_path).column_size == 6
     again = AutoModel.from_pretrained(tmp_path).eval()
     pixels = torch.randn(1, 3, 56, 56)
     torch.testing.assert_close(again(pixels)[0], encoder(pixels)[0])
+
+
+def test_a_line_has_as_many_places_as_a_cell_has_columns() -> None:
+    with pytest.raises(ValueError, match="places_per_line is 5; it must be 7"):
+        reader(**{**SPELLING, "places_per_line": 5})

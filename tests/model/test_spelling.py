@@ -8,100 +8,72 @@ import torch
 from leopard.model.reader import LeopardReaderConfig
 from leopard.model.spelling import Ordinals, Spelling
 
+PLACES = 7
 
-def small_spelling(*, side: int = 2, num_told: int = 0) -> Spelling:
-    """Crops have `side` cells a side; so many characters are told of the line to the left."""
+
+BLANK, STOP = 4, 5
+
+
+def small_spelling(*, side: int = 2) -> Spelling:
+    """Crops have `side` cells a side, each two lines of seven places; two characters repeat."""
     torch.manual_seed(0)
     config = LeopardReaderConfig(
         image_size=28 * side,
         cell_size=16,
         lines_per_cell=2,
-        places_per_line=4,
+        places_per_line=PLACES,
         last_per_line=2,
         num_classes=6,
         code_size=3,
+        column_size=8,
         chain_size=8,
-        num_told=num_told,
+        blank_class=BLANK,
+        stop_class=STOP,
     )
     return Spelling(config).eval()
 
 
-@pytest.fixture
-def spelling() -> Spelling:
-    return small_spelling()
+def test_characters_of_columns_move_up_into_slots_and_the_last_ones_are_named_again() -> None:
+    said = torch.tensor([[0, 3, 0, 0, 5, 1, 0], [0, 0, 0, 0, 0, 0, 2]])
+    shares = torch.full((1, 4, 2, PLACES, 6), 0.05)
+    shares[..., 0] = 0.75  # nothing, but where a character is said
+    for line, column in said.nonzero().tolist():
+        shares[0, 2, line, column, [0, said[line, column]]] = torch.tensor([0.05, 0.75])
+    gaps = torch.zeros(1, 4, 2, PLACES, dtype=torch.bool)
+    gaps[0, 2, 0, 4] = True
+    slots, wide = small_spelling().gather(shares, gaps)
+    assert wide.nonzero().tolist() == [[0, 2, 1]]  # moved up with what stands there
+    assert slots.shape == (1, 4, 2 * (PLACES + 2), 6)
+    lines, last = slots[0, 2, : 2 * PLACES].view(2, PLACES, 6), slots[0, 2, 2 * PLACES :]
+    assert lines.argmax(-1).tolist() == [[3, 5, 1, 0, 0, 0, 0], [2, 0, 0, 0, 0, 0, 0]]
+    assert last.argmax(-1).view(2, 2).tolist() == [[1, 5], [2, 0]]
+    torch.testing.assert_close(lines[0, 1], shares[0, 2, 0, 4])  # shares as they were
+    assert not lines[0, 3:].any()
+    assert not slots[0, [0, 1, 3]].any()
 
 
-def test_what_was_read_before_changes_what_comes_after_it_and_nothing_before(
-    spelling: Spelling,
-) -> None:
-    cells = torch.randn(5, 16)
-    known = torch.randint(0, 6, (5, 8))
-    other = known.clone()
-    other[:, 1] = (known[:, 1] + 1) % 6  # second place of the upper line
+def test_lines_of_crops_are_read_into_the_slots_of_their_cells() -> None:
+    spelling = small_spelling()
+    cells, conv_map = torch.randn(3, 4, 16), torch.randn(3, 64, 14, 14)
     with torch.no_grad():
-        before, after = spelling.weigh(cells, known), spelling.weigh(cells, other)
-    is_same = (before == after).all(-1).all(0)
-    assert is_same.tolist() == [True, True, False, False, True, True, True, True]
-
-
-def test_unless_told_it_goes_on_from_what_it_thinks_likeliest(spelling: Spelling) -> None:
-    cells = torch.randn(5, 16)
-    with torch.no_grad():
-        alone = spelling.weigh(cells)
-        told = spelling.weigh(cells, alone.argmax(-1))
-    torch.testing.assert_close(alone, told)
-
-
-def test_nothing_stands_behind_the_end_of_a_line_and_its_last_ones_are_named_again(
-    spelling: Spelling,
-) -> None:
-    cells = torch.randn(3, 4, 16)
-    with torch.no_grad():
-        spelling.head.weight *= 40
-        shares = spelling.read(cells)
-        likeliest = spelling.weigh(cells).argmax(-1).view(3, 4, 2, 4)
-    assert shares.shape == (3, 4, 2 * (4 + 2), 6)
-    lines = shares[:, :, :8].view(3, 4, 2, 4, 6)
-    last = shares[:, :, 8:].view(3, 4, 2, 2, 6)
-    ends = set()
-    for where in torch.cartesian_prod(torch.arange(3), torch.arange(4), torch.arange(2)).tolist():
-        read = likeliest[tuple(where)].tolist()
-        end = read.index(0) if 0 in read else 4
-        ends.add(end)
-        line = lines[tuple(where)]
-        assert (line[end:] == 0).all()
-        torch.testing.assert_close(line[:end].sum(-1), torch.ones(end))
-        for back in range(2):
-            at = end - 1 - back
-            expected = line[at] if at >= 0 else torch.zeros(6)
-            torch.testing.assert_close(last[tuple(where)][back], expected)
-    assert len(ends) > 2
-
-
-def test_cells_are_told_the_last_characters_of_the_line_to_the_left() -> None:
-    spelling = small_spelling(num_told=2)
-    cells = torch.randn(6, 4, 16)  # rows of two
-    with torch.no_grad():
-        spelling.head.weight *= 30
-        logits = spelling._weigh_rows(cells)
-        said = logits.argmax(-1)[:, ::2]
-        left = torch.zeros(6, 2, 2, 2, dtype=torch.long)
-        for where in torch.cartesian_prod(torch.arange(6), torch.arange(2), torch.arange(2)):
-            crop, row, line = where.tolist()
-            read = said[crop, row, line].tolist()
-            read = read[: read.index(0)] if 0 in read else read
-            for back, number in enumerate(read[:-3:-1]):
-                left[crop, row, line, back] = number
-        expected = spelling.weigh(cells[:, 1::2], left=left).unflatten(-2, (2, 4))
-        untold = spelling.weigh(cells[:, ::2], left=torch.zeros_like(left)).unflatten(-2, (2, 4))
-    assert left.any()
-    torch.testing.assert_close(logits[:, 1::2], expected)
-    torch.testing.assert_close(logits[:, ::2], untold)
+        spelling.transcriber.alone.weight *= 20
+        seen = spelling.transcriber.see(cells, conv_map)
+        said = spelling.transcriber.read(seen.flatten(0, 2)).argmax(-1).view(3, 2, 2, 2, PLACES)
+        slots = spelling.read(cells, conv_map)[0].argmax(-1)
+    filled = 0
+    for crop, row, line, col in torch.cartesian_prod(
+        torch.arange(3), torch.arange(2), torch.arange(2), torch.arange(2)
+    ).tolist():
+        read = [c for c in said[crop, row, line, col].tolist() if c]
+        slot = slots[crop, 2 * row + col, line * PLACES : (line + 1) * PLACES].tolist()
+        assert slot in (read + [0] * (PLACES - len(read)), [0] * PLACES)  # or left out: read twice
+        filled += slot[0] > 0
+    assert filled > 6
 
 
 def test_of_two_lines_that_read_the_same_print_the_less_sure_is_left_out() -> None:
     spelling = small_spelling(side=3)
-    said = torch.zeros(1, 9, 2, 4, dtype=torch.long)
+    said = torch.zeros(1, 9, 2, PLACES, dtype=torch.long)
     said[0, :3, 1, :3] = torch.tensor([[1, 2, 3], [2, 2, 1], [4, 1, 0]])  # first row, lower line
     said[0, 3:6, 0, :3] = torch.tensor([[1, 2, 4], [2, 1, 0], [4, 1, 0]])  # and the line below it
     said[0, 6:, 0, :3] = torch.tensor([[5, 5, 1], [1, 0, 0], [2, 3, 0]])
@@ -116,7 +88,7 @@ def test_of_two_lines_that_read_the_same_print_the_less_sure_is_left_out() -> No
 
 def test_lines_with_the_same_leaders_are_not_the_same_print() -> None:
     spelling = small_spelling(side=3)
-    said = torch.zeros(1, 9, 2, 4, dtype=torch.long)
+    said = torch.zeros(1, 9, 2, PLACES, dtype=torch.long)
     said[0, :3, :, :3] = 5  # leaders, three in each cell of both lines,
     said[0, 2, 0, :3] = torch.tensor([1, 2, 3])  # then text that differs
     said[0, 2, 1, :3] = torch.tensor([4, 4, 1])
@@ -128,7 +100,7 @@ def test_lines_with_the_same_leaders_are_not_the_same_print() -> None:
 def test_a_character_that_is_half_another_is_the_likelier_one() -> None:
     spelling = small_spelling(side=3)
     torch.nn.init.normal_(spelling.codes)
-    shares = torch.rand(1, 9, 12, 6, requires_grad=True)
+    shares = torch.rand(1, 9, 18, 6, requires_grad=True)
     sure = spelling.known(shares.argmax(-1))
     torch.testing.assert_close(spelling(shares), sure)
     taught = spelling.train()(shares)
@@ -136,6 +108,41 @@ def test_a_character_that_is_half_another_is_the_likelier_one() -> None:
     taught.square().sum().backward()
     assert shares.grad is not None
     assert shares.grad.any()
+
+
+def row_of_slots(*cells: str) -> torch.Tensor:
+    """Classes of a crop whose first row has these characters on its upper lines."""
+    slots = torch.zeros(1, len(cells) ** 2, 2 * (PLACES + 2), dtype=torch.long)
+    for cell, text in enumerate(cells):
+        classes = [{" ": BLANK, ".": STOP}.get(char) or 1 + ord(char) % 3 for char in text]
+        slots[0, cell, : len(text)] = torch.tensor(classes)
+        for back, number in enumerate(classes[:-3:-1]):
+            slots[0, cell, 2 * PLACES + back] = number
+    return slots
+
+
+@pytest.mark.parametrize(
+    ("cells", "found"),
+    [
+        (("abc.", "", ""), [(0, 3)]),
+        (("abc", ". de", ""), [(1, 0)]),
+        (("ab. a.", "cd.", " e."), [(0, 2), (1, 2)]),  # initials go on
+        (("ab.c", "a.b.", ""), []),
+        (("", ".ab", ""), []),
+    ],
+)
+def test_reading_out_ends_before_the_stop_of_a_sentence(
+    cells: tuple[str, ...], found: list[tuple[int, int]]
+) -> None:
+    spelling, slots = small_spelling(side=3), row_of_slots(*cells)
+    torch.nn.init.normal_(spelling.codes)
+    assert [tuple(at) for at in spelling._ends_sentence(slots)[0].nonzero().tolist()] == found
+    codes = spelling.known(slots)[0, :, : 2 * PLACES * 3].unflatten(-1, (-1, 3))
+    is_coded = codes.abs().sum(-1) > 0
+    expected = slots[0, :, : 2 * PLACES] > 0
+    for cell, slot in found:
+        expected[cell, slot] = False
+    assert torch.equal(is_coded, expected)
 
 
 def letters(*lengths: int) -> torch.Tensor:
@@ -151,11 +158,17 @@ def letters(*lengths: int) -> torch.Tensor:
 WAVES = (1.0, 0.3)
 
 
-def told(codes: torch.Tensor) -> dict[str, torch.Tensor]:
-    """Ordinals of a row of cells with one line, by what they say, in waves or as marks."""
+def told(codes: torch.Tensor, colon: tuple[int, int] = (0, 0)) -> dict[str, torch.Tensor]:
+    """Ordinals of a row of cells with one line, by what they say, in waves or as marks.
+
+    A colon stands at one place, (cell, place): counted from the end of the cell before.
+    """
     before = torch.zeros(len(codes), 1, 4)
     before[1:] = codes[:-1, -1:]
-    found = Ordinals(WAVES)(torch.cat([before, codes], 1)[None, None, :, None])[0, 0]
+    lines = torch.cat([before, codes], 1)[None, None, :, None]
+    colons = torch.zeros(lines.shape[:-1], dtype=torch.bool)
+    colons[0, 0, colon[0], 0, colon[1]] = True
+    found = Ordinals(WAVES)(lines, colons)[0, 0]
     first, begun, end, is_open, run, begins = found.split((4, 4, 4, 1, 1, 1), -1)
     return {
         "first": first,
@@ -175,17 +188,37 @@ def waves(*ordinals: int) -> torch.Tensor:
 def test_places_are_counted_along_a_row_and_gaps_count_too() -> None:
     found = told(letters(3, 2, 0, 1))
     torch.testing.assert_close(found["first"], waves(0, 3, 5, 8))
-    torch.testing.assert_close(found["end"][3:], waves(9))
+    torch.testing.assert_close(found["end"][3:], waves(9) - waves(0))
     assert not found["end"][:3].any()
+    assert not told(letters(3, 2, 0, 0))["end"].any()  # nothing reaches the edge of the crop
     assert found["run"].tolist() == [1, 1, 0, 0]
     assert found["open"].tolist() == [1, 1, 1, 1]  # what began at the edge may be a label's end
     assert told(letters(0, 2, 0, 1))["open"].tolist() == [1, 1, 0, 0]
 
 
-def test_the_last_beginning_of_a_cell_is_told() -> None:
+BLANK_CODE = torch.tensor([0.3, 0.3, 0.3, 0.0])
+
+
+def test_a_value_is_told_by_its_first_word_and_begins_behind_a_colon() -> None:
     codes = letters(3, 0, 3, 3)
-    codes[2, 1] = torch.tensor([0.3, 0.3, 0.3, 0.0])  # a blank between two characters
+    codes[2, 1] = BLANK_CODE  # between two characters
     found = told(codes)
-    torch.testing.assert_close(found["begun"][2:3], waves(8))
+    torch.testing.assert_close(found["begun"][2:3], waves(6))
     assert not found["begun"][1].any()
     assert found["begins"].tolist() == [1, 0, 1, 0]  # the last cell goes on without a blank
+    torch.testing.assert_close(told(codes, (2, 1))["begun"][2:3], waves(8))  # `a: b`
+    codes = letters(3, 3)
+    codes[1, 1] = BLANK_CODE
+    torch.testing.assert_close(told(codes)["begun"][1:], waves(5))  # what comes before began left
+
+
+def test_gaps_of_a_table_are_told_from_blanks_between_words() -> None:
+    text = "ab cd   x   ef"  # a column each; wide characters make wide blanks
+    said = [{" ": 0}.get(char, 1) for char in text]
+    said[2] = said[6] = said[10] = BLANK
+    far = [part for one in said for part in (one, 0)]
+    spelling, width = small_spelling(), len(far)
+    lines = torch.tensor([said + [0] * (width - len(said)), far])
+    assert spelling._gaps(lines).nonzero().tolist() == [[0, 6], [0, 10], [1, 12], [1, 20]]
+    assert not spelling._gaps(torch.zeros(1, width, dtype=torch.long)).any()
+    assert not spelling._gaps(torch.full((1, width), BLANK)).any()

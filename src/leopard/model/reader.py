@@ -32,18 +32,20 @@ class LeopardReaderConfig(PreTrainedConfig):
         hidden_size: Length of a feature vector; follows from the other sizes if it spells.
         cell_size: Length of a cell's vector inside; `hidden_size` if not given.
         lines_per_cell: Lines spelled per cell; 0 to pass on the cell's vector itself.
-        places_per_line: Characters spelled per line.
+        places_per_line: Characters spelled per line: as many as a cell has columns of the
+            convolutional map.
         last_per_line: Characters at the end of a line that are passed on once more.
         num_classes: Characters told apart; class 0 is nothing and has no code.
         code_size: Length of a character's code.
-        chain_size: Length of what spelling remembers along a line.
-        num_told: Last characters of the cell to the left that spelling is told.
+        column_size: Length of what is seen at a column of a line.
+        chain_size: Length of what is remembered along a line.
         around_size: Length of what says what stands around a line; 0 to pass nothing on.
         triple_rows: Rows of the table of letter triples.
         triple_units: Units of vectors of letter triples.
         around_units: Units that mix what stands around a line.
         blank_class: Class of the blank.
         colon_class: Class of the character that ends a label.
+        stop_class: Class of the character that ends a sentence; 0 if none does.
         ordinal_waves: Radians from one place of a line to the next, by which ordinals are told;
             none to pass no ordinals on.
         conv_channels: Channels of the convolutional map.
@@ -66,14 +68,15 @@ class LeopardReaderConfig(PreTrainedConfig):
         last_per_line: int = 0,
         num_classes: int = 0,
         code_size: int = 0,
+        column_size: int = 0,
         chain_size: int = 0,
-        num_told: int = 0,
         around_size: int = 0,
         triple_rows: int = 0,
         triple_units: int = 0,
         around_units: int = 0,
         blank_class: int = 0,
         colon_class: int = 0,
+        stop_class: int = 0,
         ordinal_waves: Sequence[float] = (),
         conv_channels: int = 64,
         num_conv_blocks: int = 4,
@@ -86,11 +89,17 @@ class LeopardReaderConfig(PreTrainedConfig):
         self.cell_size = cell_size or hidden_size
         self.lines_per_cell, self.places_per_line = lines_per_cell, places_per_line
         self.last_per_line, self.num_classes = last_per_line, num_classes
-        self.code_size, self.chain_size, self.num_told = code_size, chain_size, num_told
+        self.code_size, self.chain_size, self.column_size = code_size, chain_size, column_size
         self.around_size, self.triple_rows = around_size, triple_rows
         self.triple_units, self.around_units = triple_units, around_units
         self.blank_class, self.colon_class = blank_class, colon_class
+        self.stop_class = stop_class
         self.ordinal_waves = list(ordinal_waves)
+        if lines_per_cell and places_per_line != patch_size // STRIDE:
+            raise ValueError(
+                f"places_per_line is {places_per_line}; it must be {patch_size // STRIDE}, the "
+                f"columns of a cell of {patch_size} pixels"
+            )
         side = image_size // patch_size
         num_slots = lines_per_cell * (places_per_line + last_per_line)
         told = 6 * len(self.ordinal_waves) + 3 * bool(self.ordinal_waves)
@@ -176,9 +185,7 @@ class LeopardReader(PreTrainedModel):
                 nn.init.zeros_(module.bias)
         elif isinstance(module, Spelling):
             nn.init.normal_(module.codes, std=module.codes.shape[1] ** -0.5)
-            nn.init.normal_(module.told.weight, std=0.1)
-            if module.left is not None:
-                nn.init.zeros_(module.left.weight)
+            nn.init.normal_(module.transcriber.told.weight, std=0.3)
         elif isinstance(module, LeopardReader):
             nn.init.trunc_normal_(module.position_embedding, std=0.02)
 
@@ -191,9 +198,9 @@ class LeopardReader(PreTrainedModel):
         Returns:
             `last_hidden_state` (crops, cells, hidden_size), cells row-major.
         """
-        hidden = self.look(pixel_values)[0]
+        hidden, conv_map = self.look(pixel_values)
         if self.spelling is not None:
-            hidden = self.spelling(self.spelling.read(hidden))
+            hidden = self.spelling(*self.spelling.read(hidden, conv_map))
         return BaseModelOutput(last_hidden_state=hidden)
 
     def look(self, pixel_values: Tensor) -> tuple[Tensor, Tensor]:

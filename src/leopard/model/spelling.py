@@ -1,11 +1,7 @@
-"""How a reading encoder ends: it spells what stands in a cell, character after character.
+"""How a reading encoder ends: with the characters that stand in a cell, and their codes.
 
-Each line of a cell is spelled by a small recurrent network that is told, at every place, which
-character it has just read, so that none is read twice or skipped where the cell alone would leave
-it open (as transducers do in speech: Graves 2012, arXiv 1211.3711; here one step a place). Cells of
-a row follow one another, each told the last characters of the one before, so that a letter on the
-edge of two is read once. What is passed on is the mean of the characters' codes, weighed by how
-sure it is (a soft codebook).
+What is passed on is the code of each character (a codebook), then what stands around each line and
+where in its row it stands. `leopard.model.transcribing` says which characters there are.
 """
 
 from __future__ import annotations
@@ -16,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from leopard.model.surroundings import Surroundings
+from leopard.model.transcribing import Transcriber
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,6 +24,8 @@ CERTAIN = 0.98
 """From here on two lines that say the same are both believed."""
 EMPTY = 3
 """Places that an empty cell counts as: text on both sides of a gap does not go on as one."""
+WIDE = 2.6
+"""Gaps between the columns of a table are wider than so many characters."""
 LEADERS = 3
 """So many of one character, and no other, in a cell are leaders: dots, dashes."""
 
@@ -46,77 +45,13 @@ class Spelling(nn.Module):
         self.num_lines, self.num_places = config.lines_per_cell, config.places_per_line
         self.num_last, self.num_classes = config.last_per_line, config.num_classes
         self.side = config.image_size // config.patch_size
-        self.size = size = config.chain_size
-        self.head = nn.Linear(config.cell_size, self.num_lines * self.num_places * self.num_classes)
-        """What the cell alone says of each place."""
-        self.begin = nn.Linear(config.cell_size, self.num_lines * size)
-        self.hint = nn.Linear(config.cell_size, 3 * size)
-        self.told = nn.Embedding(self.num_classes, 3 * size)
-        """By the class of the character before; class 0 where a line begins."""
-        self.num_told = config.num_told
-        told_classes = self.num_told * self.num_classes
-        self.left = nn.Embedding(told_classes, size) if self.num_told else None
-        """By the classes of the last characters of the line to the left, last one first."""
-        self.recur = nn.Linear(size, 3 * size)
-        self.say = nn.Linear(size, self.num_classes)
+        self.blank, self.colon = config.blank_class, config.colon_class
+        self.stop = config.stop_class
+        self.transcriber = Transcriber(config)
         self.codes = nn.Parameter(torch.zeros(self.num_classes - 1, config.code_size))
         self.around = Surroundings(config) if config.around_size else None
         waves = config.ordinal_waves
         self.ordinals = Ordinals(waves) if waves else None
-
-    def weigh(
-        self, cells: Tensor, known: Tensor | None = None, left: Tensor | None = None
-    ) -> Tensor:
-        """Weigh the characters of each place, each line from left to right.
-
-        Args:
-            cells: (..., cell_size).
-            known: Classes that stand there, (..., lines * places), for lessons: each place is told
-                the true one before it instead of the likeliest.
-            left: Classes of the last characters of each line in the cell to the left, last one
-                first, (..., lines, num_told); not needed where spelling is told none.
-
-        Returns:
-            Logits, (..., lines * places, num_classes).
-        """
-        shape = cells.shape[:-1]
-        alone = self.head(cells).view(*shape, self.num_lines, self.num_places, self.num_classes)
-        begin = self.begin(cells).view(*shape, self.num_lines, self.size)
-        if self.left is not None and left is not None:
-            first = torch.arange(self.num_told, device=cells.device) * self.num_classes
-            begin = begin + self.left(left + first).sum(-2)
-        hidden = torch.tanh(begin)
-        hint = self.hint(cells)[..., None, :]
-        before = torch.zeros(*shape, self.num_lines, dtype=torch.long, device=cells.device)
-        if known is not None:
-            known = known.view(*shape, self.num_lines, self.num_places)
-        logits = []
-        for place in range(self.num_places):
-            hidden = self._step(hidden, hint + self.told(before))
-            logits.append(alone[..., place, :] + self.say(hidden))
-            before = logits[-1].argmax(-1) if known is None else known[..., place]
-        return torch.stack(logits, -2).flatten(-3, -2)
-
-    def _weigh_rows(self, cells: Tensor) -> Tensor:
-        """As `weigh`, for (crops, cells, cell_size): column after column, each told the one before.
-
-        Returns:
-            Logits, (crops, cells, lines, places, num_classes).
-        """
-        lines = (self.num_lines, self.num_places)
-        if self.left is None:
-            alike: Tensor = self.weigh(cells).unflatten(-2, lines)
-            return alike
-        rows = cells.unflatten(1, (self.side, self.side))
-        columns = []
-        left = rows.new_zeros((*rows.shape[:2], self.num_lines, self.num_told), dtype=torch.long)
-        for column in rows.unbind(2):
-            logits = self.weigh(column, left=left).unflatten(-2, lines)
-            columns.append(logits)
-            said = logits.argmax(-1)
-            is_last = self._last(said, self.num_told)
-            left = (is_last * said[..., None, :]).sum(-1)
-        return torch.stack(columns, 2).flatten(1, 2)
 
     def _once(self, said: Tensor, sure: Tensor) -> Tensor:
         """Which lines of cells are kept, so that no text is read by two lines, one over the other.
@@ -128,7 +63,7 @@ class Spelling(nn.Module):
 
         Args:
             said: Classes, (crops, cells, lines, places).
-            sure: How likely each line is not empty, (crops, cells, lines).
+            sure: How sure it is of each line, (crops, cells, lines).
 
         Returns:
             (crops, cells, lines).
@@ -175,37 +110,86 @@ class Spelling(nn.Module):
         is_at: Tensor = at[..., None] == torch.arange(self.num_places, device=said.device)
         return is_at
 
-    def _step(self, hidden: Tensor, given: Tensor) -> Tensor:
-        """One step of a gated recurrent unit (Cho et al. 2014, arXiv 1406.1078)."""
-        reset, keep, new = given.chunk(3, -1)
-        was_reset, was_keep, was_new = self.recur(hidden).chunk(3, -1)
-        keep = torch.sigmoid(keep + was_keep)
-        new = torch.tanh(new + torch.sigmoid(reset + was_reset) * was_new)
-        return keep * hidden + (1 - keep) * new
-
-    def read(self, cells: Tensor) -> Tensor:
+    def read(self, cells: Tensor, conv_map: Tensor) -> tuple[Tensor, Tensor]:
         """Shares of the characters in each slot; nothing stands behind the end of a line.
 
         Args:
             cells: (crops, cells, cell_size).
+            conv_map: (crops, channels, rows * places, columns).
 
         Returns:
-            (crops, cells, slots, num_classes), class 0 for nothing.
+            Shares, (crops, cells, slots, num_classes), class 0 for nothing; and which slots hold
+            the blank of a gap too wide for one between words, (crops, cells, slots).
         """
-        logits = self._weigh_rows(cells)
-        said = logits.argmax(-1)  # (crops, cells, lines, places)
-        shares = logits.softmax(-1)
-        is_kept = self._once(said, 1 - shares[..., 0, 0])
-        said = said * is_kept[..., None]
-        shares = shares * (said > 0).long().cumprod(-1)[..., None]
-        last = self._last(said, self.num_last).to(shares.dtype) @ shares
-        return torch.cat([shares.flatten(2, 3), last.flatten(2, 3)], 2)
+        seen = self.transcriber.see(cells, conv_map)  # (crops, rows, lines, columns, column_size)
+        shares = self.transcriber.read(seen.flatten(0, 2)).softmax(-1)
+        gaps = self._gaps(shares.argmax(-1))
+        by_cell = [
+            part.unflatten(0, seen.shape[:3])
+            .unflatten(3, (self.side, self.num_places))
+            .transpose(2, 3)
+            .flatten(1, 2)
+            for part in (shares, gaps)
+        ]
+        return self.gather(*by_cell)
 
-    def forward(self, shares: Tensor) -> Tensor:
+    def _gaps(self, said: Tensor) -> Tensor:
+        """Which columns hold the blank of a gap between the columns of a table.
+
+        From the character before to that behind it are more columns than words are apart: WIDE of
+        those from one character to the next on the same line, and one more.
+
+        Args:
+            said: Classes at the columns of lines, (lines, columns).
+
+        Returns:
+            (lines, columns).
+        """
+        is_there = (said > 0) & (said != self.blank)
+        at = torch.arange(said.shape[1], device=said.device).expand_as(said)
+        end = said.shape[1] + 1
+        before = torch.where(is_there, at, -1).cummax(1).values
+        after = torch.where(is_there, at, end).flip(1).cummin(1).values.flip(1)
+        follows = is_there[:, 1:] & (before[:, :-1] >= 0)
+        blanks = (said == self.blank).long().cumsum(1)
+        ahead = before[:, :-1].clamp(min=0)
+        is_pair = follows & (blanks[:, 1:] == blanks.gather(1, ahead))
+        step = (is_pair * (at[:, 1:] - ahead)).sum(1) / is_pair.sum(1).clamp(min=1)
+        is_between = (said == self.blank) & (before >= 0) & (after < end)
+        return is_between & (after - before > WIDE * step[:, None].clamp(min=1.0) + 1)
+
+    def gather(self, shares: Tensor, gaps: Tensor) -> tuple[Tensor, Tensor]:
+        """The characters of the columns of each cell, one after the other, as slots.
+
+        Args:
+            shares: Of the characters at the columns of each line of each cell, (crops, cells,
+                lines, places, num_classes); at most columns nothing is the likeliest.
+            gaps: Which of these hold a gap, (crops, cells, lines, places).
+
+        Returns:
+            As `read`.
+        """
+        said = shares.argmax(-1)
+        is_said = said > 0
+        number = is_said.cumsum(-1) - 1
+        places = torch.arange(self.num_places, device=said.device)[:, None]
+        goes = (number[..., None, :] == places) & is_said[..., None, :]  # (..., places, columns)
+        sure = ((1 - shares[..., 0]) * is_said).sum(-1) / is_said.sum(-1).clamp(min=1)
+        classes = (goes * said[..., None, :]).sum(-1)
+        is_kept = self._once(classes, sure)[..., None]
+        lines = (goes & is_kept[..., None]).to(shares.dtype) @ shares
+        last = self._last(classes * is_kept, self.num_last).to(shares.dtype) @ lines
+        wide = (goes & gaps[..., None, :]).any(-1).flatten(2)
+        slots = torch.cat([lines.flatten(2, 3), last.flatten(2, 3)], 2)
+        return slots, nn.functional.pad(wide, (0, slots.shape[2] - wide.shape[2]))
+
+    def forward(self, shares: Tensor, gaps: Tensor | None = None) -> Tensor:
         """Shares of the characters in each slot to features.
 
         Args:
             shares: (crops, cells, slots, num_classes); of class 0 nothing is passed on.
+            gaps: Which slots hold the blank of a gap, (crops, cells, slots): reading out ends
+                before it.
 
         Returns:
             (crops, cells, hidden_size); of the likeliest characters alone, as if they were known:
@@ -217,7 +201,7 @@ class Spelling(nn.Module):
         if self.training:
             soft = shares[..., 1:] @ self.codes
             codes = codes + soft - soft.detach()
-        return self._placed(codes, classes)
+        return self._placed(codes, classes, gaps)
 
     def known(self, classes: Tensor) -> Tensor:
         """As `forward`, for characters that are known, (crops, cells, slots)."""
@@ -226,18 +210,54 @@ class Spelling(nn.Module):
     def _coded(self, classes: Tensor) -> Tensor:
         return nn.functional.pad(self.codes, (0, 0, 1, 0))[classes]
 
-    def _placed(self, codes: Tensor, classes: Tensor) -> Tensor:
+    def _placed(self, codes: Tensor, classes: Tensor, gaps: Tensor | None = None) -> Tensor:
         """Codes of slots, (crops, cells, slots, code), and likeliest classes, to features."""
         crops = len(codes)
-        rows = torch.eye(self.side, dtype=codes.dtype, device=codes.device)
-        places = torch.cat([rows.repeat_interleave(self.side, 0), rows.repeat(self.side, 1)], 1)
+        axis = torch.eye(self.side, dtype=codes.dtype, device=codes.device)
+        places = torch.cat([axis.repeat_interleave(self.side, 0), axis.repeat(self.side, 1)], 1)
         told: list[Tensor] = []
         if self.around is not None:
             told.append(self.around(classes, self.codes))
         if self.ordinals is not None:
-            told.append(self.ordinals(self._lines(codes).unflatten(1, (self.side, self.side))))
+            colons = self._lines((classes == self.colon)[..., None])[..., 0]
+            rows = (self._lines(codes), colons)
+            told.append(
+                self.ordinals(*(part.unflatten(1, (self.side, self.side)) for part in rows))
+            )
         around = [part.flatten(3).flatten(1, 2) for part in told]
+        is_end = self._ends_sentence(classes)
+        if gaps is not None:
+            is_end = is_end | gaps
+        codes = codes * ~is_end[..., None]
         return torch.cat([codes.flatten(2), *around, places.expand(crops, -1, -1)], -1)
+
+    def _ends_sentence(self, classes: Tensor) -> Tensor:
+        """Which slots hold the full stop of a sentence: reading out ends before it.
+
+        A blank or nothing stands behind it, and before it as many characters as a line repeats of
+        its end, none of them a blank or another stop: `Mr.` and `A. Smith` go on.
+
+        Args:
+            classes: (crops, cells, slots).
+
+        Returns:
+            (crops, cells, slots).
+        """
+        if not self.stop:
+            return torch.zeros_like(classes, dtype=torch.bool)
+        count = self.num_lines * self.num_places
+        here = classes[..., :count].unflatten(2, (self.num_lines, self.num_places))
+        grid = here.unflatten(1, (self.side, self.side))
+        ends = classes[..., count:].unflatten(2, (self.num_lines, self.num_last)).flip(-1)
+        ends = ends.unflatten(1, (self.side, self.side))[:, :, :-1]
+        left = nn.functional.pad(ends, (0,) * 4 + (1, 0)).flatten(1, 2)
+        right = nn.functional.pad(grid[:, :, 1:, :, :1], (0,) * 4 + (0, 1)).flatten(1, 2)
+        before = torch.cat([left, here], -1).unfold(-1, self.num_last, 1)[..., :-1, :]
+        is_word = ((before > 0) & (before != self.blank) & (before != self.stop)).all(-1)
+        after = nn.functional.pad(here[..., 1:], (0, 1))
+        after = torch.where(after > 0, after, right)
+        is_end = (here == self.stop) & is_word & ((after == 0) | (after == self.blank))
+        return nn.functional.pad(is_end.flatten(2), (0, classes.shape[-1] - count))
 
     def _lines(self, codes: Tensor) -> Tensor:
         """Codes along each line of each cell, (crops, cells, lines, 1 + places, code).
@@ -259,11 +279,12 @@ class Ordinals(nn.Module):
     Places are counted along the lines of a row of cells, from the left edge of the crop. An ordinal
     is told by waves, cosine and sine of each, as positions are (Vaswani et al. 2017,
     arXiv 1706.03762), so that one further on is a rotation. Passed on are, each for all lines: that
-    of a line's first place; that of the last place where something begins, which is a character
-    after nothing or after a blank; in the last column that of the place after the end; and, one
-    number a line, whether no text ends left of it in the crop but what has come in over the crop's
-    left edge, whether it goes on from the crop's
-    left edge to here without a gap, and whether anything begins in it.
+    of a line's first place; that of a place where something begins, which is a character after
+    nothing or after a blank (see `_begin`); in the last column, where anything is, that of the
+    place after the end, less that of the first place of all, so that it turns nothing where nothing
+    is; and, one number a line, whether no text ends left of it in the crop but what has come in
+    over the crop's left edge, whether it goes on from the crop's left edge to here without a gap,
+    and whether anything begins in it.
 
     Args:
         waves: Radians from one place to the next.
@@ -273,30 +294,54 @@ class Ordinals(nn.Module):
         super().__init__()
         self.waves = list(waves)
 
-    def forward(self, codes: Tensor) -> Tensor:
+    def forward(self, codes: Tensor, colons: Tensor) -> Tensor:
         """Codes along the lines of rows of cells to where these stand, as waves.
 
         Args:
             codes: (crops, rows, columns, lines, 1 + places, code); the first is that of the
                 character at the end of the cell to the left.
+            colons: Where a colon stands, (crops, rows, columns, lines, 1 + places).
 
         Returns:
             (crops, rows, columns, lines * (3 * 2 * waves + 3)).
         """
-        is_there = 2 * codes[..., -1] > 0.5
-        begins = is_there[..., 1:] & ~is_there[..., :-1]
-        filled = (codes[..., 1:, :].square().sum(-1) > 0.05).sum(-1)
+        is_filled = codes.square().sum(-1) > 0.05
+        filled = is_filled[..., 1:].sum(-1)
         count = torch.where(filled > 0, filled, EMPTY)  # (crops, rows, columns, lines)
         first = count.cumsum(2) - count
-        places = torch.arange(begins.shape[-1], device=codes.device)
+        begins, at = self._begin(2 * codes[..., -1] > 0.5, is_filled, colons)
         is_begun = begins.any(-1)
-        begun = self._told(first + (begins * places).amax(-1)) * is_begun[..., None]
+        begun = self._told(first + at) * is_begun[..., None]
         is_last = torch.arange(count.shape[2], device=codes.device)[:, None] == count.shape[2] - 1
-        end = self._told(first + count) * is_last[..., None]
+        turn = self._told(first + count) - self._told(torch.zeros_like(first))
+        end = turn * (is_last & (filled > 0))[..., None]
         run = (filled > 0).long().cumprod(2)
         marks = [self._is_open(filled > 0), run, is_begun]
         parts = [part.flatten(-2) for part in (self._told(first), begun, end)]
         return torch.cat([*parts, *marks], -1).to(codes.dtype)
+
+    @staticmethod
+    def _begin(is_there: Tensor, is_filled: Tensor, colons: Tensor) -> tuple[Tensor, Tensor]:
+        """Where something begins, and which of it is told: what a value may begin with.
+
+        That is what comes after a colon and a blank; else what comes after nothing, so that the
+        `7` of `7 Oct` is told; else the last.
+
+        Args:
+            is_there: Whether there is a character that is no blank, (..., lines, 1 + places).
+            is_filled: Whether there is any character, of the same shape.
+            colons: Whether it is a colon, of the same shape.
+
+        Returns:
+            Whether something begins, (..., lines, places), and the place that is told,
+            (..., lines), 0 where nothing begins.
+        """
+        begins = is_there[..., 1:] & ~is_there[..., :-1]
+        is_first = begins & ~is_filled[..., :-1]
+        is_value = begins & is_filled[..., :-1] & nn.functional.pad(colons[..., :-2], (1, 0))
+        places = torch.arange(begins.shape[-1], device=begins.device)
+        told = torch.where(is_first.any(-1), is_first.long().argmax(-1), (begins * places).amax(-1))
+        return begins, torch.where(is_value.any(-1), (is_value * places).amax(-1), told)
 
     @staticmethod
     def _is_open(filled: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ from leopard.schema.geometry import Box, ImageSize
 from leopard.training.nano.characters import (
     BLANK,
     LAST_PER_LINE,
+    LOOSE,
     OTHER,
     PLACES,
     PLACES_PER_LINE,
@@ -17,9 +18,9 @@ from leopard.training.nano.characters import (
     cell_slots,
     character_class,
     dense_map,
+    image_columns,
     image_slots,
-    loose_image_slots,
-    loose_slots,
+    line_columns,
 )
 
 
@@ -126,29 +127,32 @@ def test_an_image_of_one_crop_is_read_from_its_thumbnail() -> None:
     assert places[0].token == 13  # twice as far down in the squeezed crop
 
 
-def test_loose_edges_move_letters_between_what_is_told_and_what_is_read() -> None:
+def test_each_character_has_the_column_of_its_middle_give_or_take_a_little() -> None:
     text = "the quick brown fox jumps"
     glyphs = line(text, 3, 10)
-    slots, told = loose_slots(glyphs, 1, 8, 4, np.random.default_rng(0))
-    firm, _ = cell_slots(glyphs, 1, 8)
-    printed = [BLANK if char == " " else character_class(char) for char in text]
-    moved = 0
-    for col in range(8):
-        here = [int(c) for c in slots[0, col, :PLACES_PER_LINE] if c]
-        before = [int(c) for c in told[0, col, 0] if c][::-1]
-        moved += here != [int(c) for c in firm[0, col, :PLACES_PER_LINE] if c]
-        if col % 4 == 0:
-            assert not before  # nothing is told across the edge of a crop
-        run = before + here
-        at = [n for n in range(len(printed)) if printed[n : n + len(run)] == run]
-        assert at  # what is told and what is read follow one another as printed
-    assert moved > 0
+    columns = line_columns(glyphs, 1, 8, 4, np.random.default_rng(0))
+    assert columns.shape == (1, 2, 8 * 7)
+    assert not columns[0, 1].any()
+    assert [c for c in columns[0, 0].tolist() if c] == classes(text)
+    middles = [3 + 6 * n + 3 for n, char in enumerate(text) if char != " "]
+    filled = [at for at, c in enumerate(columns[0, 0].tolist()) if c and c != BLANK]
+    off = [at * 4 + 2 - middle for at, middle in zip(filled, middles, strict=True)]
+    assert max(map(abs, off)) <= 2 + LOOSE
+    other = line_columns(glyphs, 1, 8, 4, np.random.default_rng(1))
+    assert (columns != other).any()
 
 
-def test_loose_edges_of_tiles_follow_the_prompt_order_of_crops() -> None:
+def test_narrow_characters_stand_side_by_side_and_none_shares_a_column() -> None:
+    columns = line_columns(line("illi a", 4, 10, width=2.5), 1, 2, 2, np.random.default_rng(0))
+    assert [c for c in columns[0, 0].tolist() if c] == classes("illi a")
+
+
+def test_columns_do_not_reach_into_the_next_crop() -> None:
     tiled = plan_crops([ImageSize(728, 364)], policy="fill").images[0]
-    glyphs = line("L", 4, 10) + line("R", 370, 40)
-    slots, told = loose_image_slots(glyphs, tiled, np.random.default_rng(0))
-    assert slots.shape == (3 * 169, PLACES)
-    assert told.shape == (3 * 169, 2, 2)
-    assert np.argwhere(slots.any(1))[:, 0].tolist() == [169, 2 * 169 + 13]
+    glyphs = line("L", 358, 10) + line("R", 364, 40)
+    columns = image_columns(glyphs, tiled, np.random.default_rng(0))
+    assert columns.shape == (3, 13, 2, 91)
+    found = [tuple(at) for at in np.argwhere(columns).tolist()]
+    assert [at[:3] for at in found] == [(1, 0, 0), (2, 1, 0)]
+    assert found[0][3] >= 90 - 1
+    assert found[1][3] <= 1

@@ -51,10 +51,8 @@ SAME_LINE = 2.0
 GAP, WIDEST_GAP = 0.6, 2.0 * CELL
 """Narrowest gap that looks like a blank, in heights of a character; and the widest in pixels: after
 it an empty cell tells."""
-NUM_TOLD = 2
-"""Characters at the end of a line that spelling is told of in the cell to the right."""
-LOOSE = 5.0
-"""Pixels by which the left edge of a cell is moved in reading lessons."""
+LOOSE = 1.5
+"""Pixels by which middles of characters are moved in reading lessons."""
 LINE_GAP = 4.0
 """Middles of lines are at least this far apart, in pixels."""
 
@@ -166,46 +164,48 @@ def cell_slots(
     return slots, places
 
 
-def loose_slots(
+def line_columns(
     glyphs: Sequence[Glyph], rows: int, cols: int, side: int, rng: np.random.Generator
-) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
-    """As `cell_slots` for lessons in which what was read further left decides where a cell begins.
+) -> NDArray[np.int16]:
+    """Which character has its middle at each column of each line, for reading lessons.
 
-    The left edge of each cell is moved by up to LOOSE pixels, on its own: what lies left of it is
-    told, what lies right of it is to be read. So a letter on the edge is read here exactly when it
-    was not read before.
+    Middles are moved by up to LOOSE pixels: what was read before is to decide where it is not
+    clear which column it is. No two characters share a column; a blank has one of its own between
+    two words.
 
     Args:
         glyphs: Characters, in pixels of the canvas.
         rows: Rows of cells.
         cols: Columns of cells.
-        side: Cells along the side of a crop; nothing is told across the edge of one.
-        rng: Moves edges.
+        side: Cells along the side of a crop; no text is moved from one crop into the next.
+        rng: Moves middles.
 
     Returns:
-        Classes per slot, (rows, cols, PLACES), and what is told of the line to the left, last
-        character first, (rows, cols, LINES_PER_CELL, NUM_TOLD); 0 for nothing.
+        Classes, (rows, LINES_PER_CELL, cols * CELL / STRIDE); 0 for nothing.
     """
     is_spaced_at = _spaced(glyphs)
-    cells = _cell_lines(glyphs, rows, cols)
-    slots = np.zeros((rows, cols, LINES_PER_CELL, PLACES_PER_LINE), np.int16)
-    told = np.zeros((rows, cols, LINES_PER_CELL, NUM_TOLD), np.int16)
-    moved = rng.uniform(-LOOSE, LOOSE, (rows, cols, LINES_PER_CELL))
-    reached = {*cells, *((row, col + 1) for row, col in cells if col + 1 < cols)}
-    for row, col in reached:
-        for number in range(LINES_PER_CELL):
-            line = cells.get((row, col), {}).get(number, [])
-            if col % side:
-                line = cells.get((row, col - 1), {}).get(number, []) + line
-            edge = col * CELL + moved[row, col, number] if col % side else -np.inf
-            parts: tuple[list[int], list[int]] = ([], [])
-            for index in line:
-                classes = parts[int(glyphs[index].box.center[0] >= edge)]
-                classes += [BLANK] * is_spaced_at[index] + [character_class(glyphs[index].text)]
-            left, here = parts[0][::-1][:NUM_TOLD], parts[1][:PLACES_PER_LINE]
-            told[row, col, number, : len(left)] = left
-            slots[row, col, number, : len(here)] = here
-    return slots.reshape(rows, cols, PLACES), told
+    columns = np.zeros((rows, LINES_PER_CELL, cols * CELL // STRIDE), np.int16)
+    lines: dict[tuple[int, int, int], list[int]] = defaultdict(list)
+    for (row, col), members in _cell_lines(glyphs, rows, cols).items():
+        for number, line in members.items():
+            lines[row, col // side, number] += line
+    width = side * CELL // STRIDE
+    for (row, crop, number), line in lines.items():
+        line.sort(key=lambda index: glyphs[index].box.center[0])
+        first, end = crop * width, (crop + 1) * width
+        free = first
+        for index in line:
+            is_spaced = is_spaced_at[index] and free < end - 1
+            middle = glyphs[index].box.center[0] + rng.uniform(-LOOSE, LOOSE)
+            at = max(int(middle // STRIDE), free + is_spaced)
+            if at >= end:
+                break
+            if is_spaced:
+                is_first = free == first
+                columns[row, number, at - 1 if is_first else (free + at) // 2] = BLANK
+            columns[row, number, at] = character_class(glyphs[index].text)
+            free = at + 1
+    return columns
 
 
 def _cell_lines(
@@ -306,21 +306,22 @@ def image_slots(
     ]
 
 
-def loose_image_slots(
+def image_columns(
     glyphs: Sequence[Glyph], image: TiledImage, rng: np.random.Generator
-) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
-    """`loose_slots` of every visual token of an image, in prompt order.
+) -> NDArray[np.int16]:
+    """`line_columns` of every crop of an image, in prompt order.
 
     Returns:
-        Classes, (visual tokens, PLACES), and what is told, (visual tokens, LINES_PER_CELL,
-        NUM_TOLD).
+        Classes, (crops, rows, LINES_PER_CELL, columns); of thumbnails 0.
     """
     side = image.crop_size // CELL
     moved, rows, cols = _on_canvas(glyphs, image)
-    slots, told = loose_slots(moved, rows, cols, side, rng)
+    columns = line_columns(moved, rows, cols, side, rng)
+    tiles = columns.reshape(rows // side, side, LINES_PER_CELL, cols // side, -1)
+    crops = tiles.transpose(0, 3, 1, 2, 4).reshape(-1, *tiles.shape[1:3], tiles.shape[-1])
     if image.grid is None:
-        return slots.reshape(-1, PLACES), told.reshape(-1, *told.shape[2:])
-    return _by_tiles(slots, side), _by_tiles(told, side)
+        return crops
+    return np.concatenate([np.zeros_like(crops[:1]), crops])
 
 
 def _on_canvas(glyphs: Sequence[Glyph], image: TiledImage) -> tuple[list[Glyph], int, int]:

@@ -1,7 +1,7 @@
 """Reading lessons: the vision encoder learns which characters stand in each visual token.
 
 Two heads supervise it: one, then thrown away, names the character at every 4x4 pixels of the
-convolutional map; the encoder's own spells the slots of every visual token. Knows nothing of
+convolutional map; the encoder's own names those at the columns of every line. Knows nothing of
 language models.
 """
 
@@ -22,9 +22,8 @@ from leopard.processor.crops import TiledImage, plan_crops, stack_crops
 from leopard.schema.geometry import CropGeometry, ImageSize
 from leopard.training.nano.characters import (
     NUM_CLASSES,
-    PLACES_PER_LINE,
     dense_map,
-    loose_image_slots,
+    image_columns,
 )
 from leopard.training.nano.lessons import Lesson
 from leopard.training.nano.scans import SCANNED, scanned
@@ -38,14 +37,13 @@ MAX_TILES = 12
 """Tiles of a page: three columns and four rows show text of 8 points as it is read best."""
 NOTHING_WEIGHT = 0.15
 """Weight of empty places in the dense lesson."""
-EMPTY_LINE_WEIGHT = 1.0
-EMPTY_CELL_SHARE = 0.1
-"""Share of empty cells that are asked about."""
+EMPTY_LINE_SHARE = 0.1
+"""Share of empty lines that are asked about."""
 LEAST_PLACES = 150
 """Crops with fewer printed places teach too little."""
 OTHER_CROP_SHARE = 0.12
 MISHEARD = 0.04
-"""Share of the characters told of the cell to the left that are other ones."""
+"""Share of the characters told of the column before that are other ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +54,8 @@ class CropLesson:
     """Normalised crop, (3, side, side)."""
     dense: NDArray[np.int16]
     """Class of each place, (side / 4, side / 4)."""
-    slots: NDArray[np.int16]
-    """Classes of each visual token, (tokens, PLACES)."""
-    told: NDArray[np.int16]
-    """Classes told of the lines to the left, (tokens, LINES_PER_CELL, NUM_TOLD)."""
+    columns: NDArray[np.int16]
+    """Class at each column of each line, (rows, LINES_PER_CELL, side / 4)."""
 
 
 def crop_lessons(lessons: Sequence[Lesson]) -> list[CropLesson]:
@@ -85,13 +81,11 @@ def _all_crops(lesson: Lesson) -> list[CropLesson]:
     tiled = plan.images[0]
     pixels = stack_crops([lesson.image], plan)
     rng = np.random.default_rng(len(lesson.glyphs))
-    slots, told = loose_image_slots(lesson.glyphs, tiled, rng)
-    per_crop = GEOMETRY.visual_tokens_per_crop
+    columns = image_columns(lesson.glyphs, tiled, rng)
     dense = _dense_crops(lesson, tiled)
     if tiled.grid is not None:
         dense = [np.zeros_like(dense[0]), *dense]
-    split = [slice(n * per_crop, (n + 1) * per_crop) for n in range(tiled.num_crops)]
-    return [CropLesson(pixels[n], dense[n], slots[at], told[at]) for n, at in enumerate(split)]
+    return [CropLesson(*parts) for parts in zip(pixels, dense, columns, strict=True)]
 
 
 def _dense_crops(lesson: Lesson, tiled: TiledImage) -> list[NDArray[np.int16]]:
@@ -138,13 +132,12 @@ class ReadingLessons(nn.Module):
         """Loss of a batch of crops, and how much was read right.
 
         Returns:
-            The loss and shares of right answers: `places` over printed places, `slots` over filled
-            slots, `cells` over visual tokens with every slot right.
+            The loss and shares of right answers: `places` over printed places, `columns` over
+            columns where a character is, `lines` over lines with every column right.
         """
         pixels = torch.from_numpy(np.stack([item.pixels for item in batch]))
         dense = torch.from_numpy(np.stack([item.dense for item in batch])).long()
-        slots = torch.from_numpy(np.stack([item.slots for item in batch])).long()
-        told = torch.from_numpy(np.stack([item.told for item in batch])).long()
+        columns = torch.from_numpy(np.stack([item.columns for item in batch])).long()
         is_learning = torch.is_grad_enabled() and not self.are_heads_alone
         autocast = torch.autocast("cpu", torch.bfloat16, enabled=has_fast_bfloat16())
         with torch.set_grad_enabled(is_learning), autocast:
@@ -152,30 +145,20 @@ class ReadingLessons(nn.Module):
         cells, conv_map = cells.float(), conv_map.float()
         places = self.place_head(conv_map)
         loss = nn.functional.cross_entropy(places, dense, weight=self.class_weights)
-        is_filled = (slots > 0).any(-1)
-        asked = is_filled | (torch.rand(is_filled.shape) < EMPTY_CELL_SHARE)
-        truth = slots[asked]
-        guess = self.spelling[0].weigh(cells[asked], truth, _misheard(told[asked]))
-        weights = _slot_weights(truth)
-        errors = nn.functional.cross_entropy(guess.transpose(1, 2), truth, reduction="none")
-        loss = loss + (errors * weights).sum() / weights.sum()
+        is_filled = (columns > 0).any(-1)
+        asked = is_filled | (torch.rand(is_filled.shape) < EMPTY_LINE_SHARE)
+        truth, transcriber = columns[asked], self.spelling[0].transcriber
+        guess = transcriber.weigh(transcriber.see(cells, conv_map)[asked], _misheard(truth))
+        loss = loss + nn.functional.cross_entropy(guess.transpose(1, 2), truth)
         with torch.no_grad():
             printed, filled = dense > 0, truth > 0
             right = guess.argmax(-1) == truth
             scores = {
                 "places": _share(places.argmax(1)[printed] == dense[printed]),
-                "slots": _share(right[filled]),
-                "cells": _share(right.all(-1)[filled.any(-1)]),
+                "columns": _share(right[filled]),
+                "lines": _share(right.all(-1)[filled.any(-1)]),
             }
         return loss, scores
-
-
-def _slot_weights(truth: Tensor) -> Tensor:
-    """How much each place counts, (cells, PLACES): nothing behind the end of a line."""
-    lines = truth.unflatten(1, (-1, PLACES_PER_LINE))
-    is_before_end = nn.functional.pad(lines[..., :-1] > 0, (1, 0), value=True)
-    is_line = (lines > 0).any(-1, keepdim=True)
-    return (is_before_end * torch.where(is_line, 1.0, EMPTY_LINE_WEIGHT)).flatten(1)
 
 
 def _misheard(told: Tensor) -> Tensor:

@@ -24,7 +24,6 @@ from leopard.training.nano.start_heads import (
     SLOW,
     TEXT_MARK,
     Heads,
-    Peak,
 )
 from leopard.training.nano.start_units import seen_before
 from leopard.training.nano.zones import (
@@ -51,6 +50,7 @@ from leopard.training.nano.zones import (
     PLACE_SIZE,
     ROPE_THETA,
     ROW,
+    RUNS,
     SIDE,
     START,
     START_FLAG,
@@ -59,6 +59,7 @@ from leopard.training.nano.zones import (
     TEXT,
     TEXT_SCALE,
     USER,
+    WAVES,
     around_line,
     begin_of_line,
     directions,
@@ -198,10 +199,6 @@ ROW_HEADS = (14, 15)
 """Those that bring what stands around the end of the row to all its lines."""
 LOUD_END = 1.05
 """How loud that is made, so that it is as learned after the norm."""
-TO_LAST_COLUMN = SIDE * SIDE - SIDE // 2
-"""Tokens from the middle of a row back to its last column in the crop before."""
-ABOUT = tuple(float(n in (10, 12, 14, 16)) for n in range(17))
-"""Shares of rotations that tell crops apart, but hardly columns."""
 BAND, ROW_LOGIT, LAST_LOGIT, LEAST = 40.0, 20.0, 25.0, 76.0
 """Attention logits of a crop, of a row, of the last column; and what must be reached."""
 SECOND, CLOSED, REACHED = 5.0, 9.0, 5.0
@@ -224,15 +221,16 @@ def find_crop_before(heads: Heads, meaning: Meaning) -> None:
             (JOINING_HEADS[line], is_open, meaning.join),
             (ROW_HEADS[line], IMAGE_MARK, meaning.row),
         ):
-            _look_two_back(heads, head, line, lines)
+            _look_crops_back(heads, head, lines, 2)
+            _prefer_what_goes_on(heads, head, line, lines)
             _stop_at_image_start(heads, head)
             heads.carry(head, around / IMAGE_SCALE, told.weight.T @ around * LOUD_END)
         head = JOINING_HEADS[LINES_PER_CELL + line]
-        peak = Peak(TO_LAST_COLUMN, highest=BAND, shares=ABOUT, rest=None)
-        heads.look_back(head, peak, is_open, IMAGE_MARK)
-        _find_end_of_row(heads, head, is_open)
+        goes_on = {RUNS + line: IMAGE_SCALE}
+        _look_crops_back(heads, head, goes_on, 1)
+        _find_end_of_row(heads, head, goes_on)
+        _stop_at_image_start(heads, head)
         read = directions(ENDS + line * ORDINAL, ORDINAL) / IMAGE_SCALE
-        read[::2, IMAGE] = -PLACE_LENGTH / (FLAG * IMAGE_SCALE)
         heads.carry(head, read, directions(JOINED + line * ORDINAL, ORDINAL))
 
 
@@ -259,8 +257,32 @@ def _find_end_of_row(heads: Heads, head: int, lines: dict[int, float]) -> int:
     return numbers[AXIS]
 
 
-def _look_two_back(heads: Heads, head: int, line: int, lines: dict[int, float]) -> None:
-    """Attend to the last column of the crop before, and nearly as much to that of the one before.
+def _look_crops_back(heads: Heads, head: int, lines: dict[int, float], count: int) -> None:
+    """Attend to the last columns of the crops before, a little less to each one further back.
+
+    Args:
+        heads: Of the layer.
+        head: Which.
+        lines: Marks of lines that look, with their sizes.
+        count: Of crops.
+    """
+    heads.clear(head)
+    first = torch.arange(SIDE * SIDE - SIDE + 1, SIDE * SIDE + 1)
+    at = torch.cat([torch.zeros(1), *(first + crop * SIDE * SIDE for crop in range(count))])
+    near = torch.tensor([BAND / 2]).double()
+    for crop in range(count):
+        near = torch.cat([near, torch.full((SIDE,), BAND - crop * SECOND).double()])
+    farther = (count + 1) * SIDE * SIDE - SIDE
+    shape = fitted_turns(near, farther, BAND / 2, at=at.double(), count=20)
+    for mark, size in lines.items():
+        heads.query[head, :STOP_ROTATIONS, mark] = math.sqrt(HEAD) / size
+    for half, part in enumerate(shape):
+        start = half * HALF
+        heads.key[head, start : start + len(part), IMAGE] = part / (FLAG * IMAGE_SCALE)
+
+
+def _prefer_what_goes_on(heads: Heads, head: int, line: int, lines: dict[int, float]) -> None:
+    """Prefer the last column of the own row, and crops in which text reaches it.
 
     Args:
         heads: Of the layer.
@@ -268,16 +290,6 @@ def _look_two_back(heads: Heads, head: int, line: int, lines: dict[int, float]) 
         line: Of the cells.
         lines: Marks of lines that look, with their sizes.
     """
-    heads.clear(head)
-    first = torch.arange(SIDE * SIDE - SIDE + 1, SIDE * SIDE + 1)
-    at = torch.cat([torch.zeros(1), first, first + SIDE * SIDE])
-    near = torch.tensor([BAND / 2] + [BAND] * SIDE + [BAND - SECOND] * SIDE).double()
-    shape = fitted_turns(near, 3 * SIDE * SIDE - SIDE, BAND / 2, at=at.double(), count=20)
-    for mark, size in lines.items():
-        heads.query[head, :STOP_ROTATIONS, mark] = math.sqrt(HEAD) / size
-    for half, part in enumerate(shape):
-        start = half * HALF
-        heads.key[head, start : start + len(part), IMAGE] = part / (FLAG * IMAGE_SCALE)
     key = heads.key[head, _find_end_of_row(heads, head, lines)]
     key[OPEN + line] = -CLOSED / IMAGE_SCALE
     key[IMAGE] = CLOSED / (FLAG * IMAGE_SCALE)
@@ -348,18 +360,23 @@ def join_crops(mlp: Any) -> int:
 
 
 def _go_on(mlp: Any, unit: int, line: int) -> None:
-    """Where a line of the first column goes on from the crop before, nothing begins in it."""
-    step = 30.0
+    """Where a line of the first column goes on from the crop before, nothing begins in it.
+
+    But a word may begin further on, behind a blank: then its ordinal is not that of the first
+    place.
+    """
+    step, low, high = 30.0, 3.55, 3.8
     is_before = seen_before(line, 0, 1)[-1] / (0.5 * IMAGE_SCALE)
-    for at, low in ((unit, 1.3), (unit + 1, 1.6)):
-        mlp.gate_proj.weight[at] = step * is_before
+    is_first = begin_of_line(line)[::2].sum(0) / (len(WAVES) * PLACE_LENGTH * IMAGE_SCALE)
+    for at, least in ((unit, low), (unit + 1, high)):
+        mlp.gate_proj.weight[at] = step * (is_before + 2 * is_first)
         mlp.gate_proj.weight[at, COLUMN_FLAG] = step / (2 * IMAGE_SCALE)
-        mlp.gate_proj.weight[at, IMAGE] = -step * low / (FLAG * IMAGE_SCALE)
+        mlp.gate_proj.weight[at, IMAGE] = -step * least / (FLAG * IMAGE_SCALE)
         mlp.gate_proj.weight[at, TEXT] = -10.0 / FLAG
         mlp.up_proj.weight[at] = directions(BEGUN + line, 1)[0] / IMAGE_SCALE
         mlp.down_proj.weight[:, at] = 0
         sign = -1 if at == unit else 1
-        mlp.down_proj.weight[BEGUN + line, at] = sign / (step * 0.3)
+        mlp.down_proj.weight[BEGUN + line, at] = sign / (step * (high - low))
 
 
 def add_ordinals(mlp: Any) -> int:
