@@ -18,8 +18,9 @@ def surroundings(*bags: str) -> Surroundings:
     """With nothing but these bags, as they are."""
     torch.manual_seed(0)
     config = LeopardReaderConfig(
-        image_size=28 * SIDE,
+        image_size=4 * PLACES * SIDE,
         lines_per_cell=LINES,
+        patch_size=4 * PLACES,
         places_per_line=PLACES,
         last_per_line=LAST,
         num_classes=31,
