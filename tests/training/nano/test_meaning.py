@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -103,7 +105,7 @@ def test_lines_that_no_text_ends_before_know_the_crop_before(closed: bool) -> No
     alone = Asked(slots[2:], (1,), torch.tensor([[7, 1]]), ("?",), torch.tensor([0]))
     both = Asked(slots, (3,), torch.tensor([[2 * 169 + 7, 1]]), ("?",), torch.tensor([0]))
     with torch.no_grad():
-        one, other = meaning.keys([alone])[0], meaning.keys([both])[0]
+        one, other = meaning.keys([alone])[0][0], meaning.keys([both])[0][0]
     assert torch.allclose(one, other) == closed
 
 
@@ -126,10 +128,10 @@ def test_tiles_know_the_heading_of_their_page() -> None:
     meaning = Meaning(new_surroundings()).eval()
     for told in (meaning.number, meaning.row):
         told.weight.zero_()
-    keys = meaning.keys([paged((4, 4), ("Lund Office", "Brook Works"))])[0]
+    keys = meaning.keys([paged((4, 4), ("Lund Office", "Brook Works"))])[0][0]
     assert torch.allclose(keys[2], keys[3])
     assert not torch.allclose(keys[3], keys[6], atol=1e-3)
-    same = meaning.keys([paged((4, 4), ("Lund Office", "Lund Office"))])[0]
+    same = meaning.keys([paged((4, 4), ("Lund Office", "Lund Office"))])[0][0]
     assert torch.allclose(same[3], same[6])
 
 
@@ -137,7 +139,35 @@ def test_tiles_know_the_heading_of_their_page() -> None:
 def test_visual_tokens_know_the_number_of_their_image() -> None:
     torch.manual_seed(0)
     meaning = Meaning(new_surroundings()).eval()
-    one, other = meaning.keys([paged((1, 1), ("Lund Office", "Lund Office"))])[0]
+    one, other = meaning.keys([paged((1, 1), ("Lund Office", "Lund Office"))])[0][0]
     numbers = meaning.numbers(2)
     torch.testing.assert_close(other - one, numbers[1] - numbers[0])
     assert not torch.allclose(numbers[0], numbers[1], atol=1e-3)
+
+
+def test_lessons_teach_which_page_is_named() -> None:
+    torch.manual_seed(0)
+    titles = ("Lund Office", "Brook Works")
+    questions = tuple(f"For {title}: What is the x?" for title in titles)
+    documents = [
+        replace(paged((4, 4), order), questions=questions, goals=goals)
+        for order, goals in ((titles, torch.tensor([2, 6])), (titles[::-1], torch.tensor([6, 2])))
+    ]
+    meaning = Meaning(new_surroundings())
+    optimiser = torch.optim.Adam(meaning.parameters(), lr=3e-3)
+    losses = []
+    for _ in range(40):
+        optimiser.zero_grad()
+        losses.append(learn(meaning, documents)["page_loss"])
+        optimiser.step()
+    assert losses[0] > 0.3
+    assert losses[-1] < 0.05
+    pages = meaning(documents)[1][0]
+    assert pages[:, :4].max() < torch.inf
+    assert (pages[:, [1, 5]].argmax(1) == torch.tensor([0, 1])).all()
+    assert (pages[:, [2, 3, 6, 7]] == -torch.inf).all()  # no headings are heard there
+
+
+def test_a_document_of_one_page_teaches_nothing_of_pages() -> None:
+    torch.manual_seed(0)
+    assert learn(Meaning(new_surroundings()), [document(page())])["page_loss"] == 0

@@ -10,7 +10,7 @@ from leopard.model import LeopardForConditionalGeneration
 from leopard.processor import LeopardProcessor
 from leopard.schema.messages import ImagePart, Message, TextPart
 from leopard.training.nano.characters import BLANK, NUM_CLASSES, SLOTS, Glyph, cell_slots
-from leopard.training.nano.codes import byte_classes, class_codes
+from leopard.training.nano.codes import byte_classes, class_codes, page_code
 from leopard.training.nano.meaning import ASKED_SLOPES, Asked, Meaning
 from leopard.training.nano.meaning_stage import begins_in
 from leopard.training.nano.package import (
@@ -28,6 +28,7 @@ from leopard.training.nano.start import (
     SURE_RESTS,
 )
 from leopard.training.nano.start_counting import FARTHEST, fitted_turns
+from leopard.training.nano.start_pages import PAGE_LAYER
 from leopard.training.nano.zones import (
     AXIS,
     CODE,
@@ -36,8 +37,12 @@ from leopard.training.nano.zones import (
     HEAD,
     IDENTITY,
     IMAGE,
+    OF_PAGE,
     ORDINAL,
+    PAGE_CODE,
+    PAGE_CODE_SIZE,
     PAGE_END,
+    PAGE_LENGTH,
     PLACE_LENGTH,
     ROPE_THETA,
     ROW,
@@ -107,6 +112,13 @@ def test_codes_tell_characters_apart_and_capitals_are_like_their_small_letters()
     digits = [classes[ord(char)] - 1 for char in "0123456789"]
     assert alike[digits][:, digits].max() < 0.65
     assert codes[BLANK - 1, -1] == 0
+
+
+def test_codes_of_pages_tell_them_apart_and_prefer_none() -> None:
+    codes = torch.stack([page_code(number) for number in range(1, 50)])
+    alike = codes @ codes.T
+    torch.testing.assert_close(alike.diag(), torch.full((len(codes),), 2.0))
+    assert (alike - 2 * torch.eye(len(codes))).max() < 1.32
 
 
 def test_the_connector_begins_as_an_exact_map(model: LeopardForConditionalGeneration) -> None:
@@ -281,7 +293,7 @@ def test_the_longest_prompt_holds_nothing_far_that_is_heard_as_near(slope: float
 def compared(
     pages: list[int], slots: torch.Tensor, *, told: float = 1.0
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Logits of the third layer and those that were learned, of all beginnings.
+    """Logits of the fourth layer, against resting, and those that were learned, of all beginnings.
 
     What pages tell counts so much more than before any lesson.
     """
@@ -295,18 +307,20 @@ def compared(
     question = "What is the Order number?"
     places = torch.stack([token, line_number], 1)
     document = Asked(slots, tuple(pages), places, (question,), torch.tensor([0]))
-    expected = meaning([document])[0][0, 1:]
+    expected = meaning([document])[0][0][0, 1:]
     ids = said_before(f"{question}\nAnswer briefly.", pages, nano_processor())
     inputs = embedded(model, ids, slots)
     states = model.model.language_model(inputs_embeds=inputs, output_hidden_states=True)
-    layer = model.model.language_model.layers[2]
-    normed = layer.input_layernorm(states.hidden_states[2])[0]
+    layer = model.model.language_model.layers[3]
+    normed = layer.input_layernorm(states.hidden_states[3])[0]
     query = layer.self_attn.q_proj(normed[-1]).unflatten(-1, (16, HEAD))
     keys = layer.self_attn.k_proj(normed).unflatten(-1, (16, HEAD))
     logits = torch.einsum("hd,lhd->hl", query, keys) / HEAD**0.5
     images = torch.nonzero(torch.tensor(ids) == nano_processor().image_token_id).flatten()
     first_of_sure = torch.tensor([1, 2 + len(SURE_RESTS)])
-    return logits[first_of_sure[line_number], images[token]] / SURE_RESTS[0][1], expected
+    rest, sharpness = SURE_RESTS[0]
+    found, rests = (logits[first_of_sure[line_number], at] for at in (images[token], 0))
+    return (found - rests) / sharpness + float(meaning.nothing) + rest, expected
 
 
 def test_the_layers_compare_what_was_learned_to_be_compared() -> None:
@@ -335,7 +349,42 @@ def test_the_layers_tell_pages_apart_as_was_learned() -> None:
 
 
 @torch.no_grad()
-def test_the_last_cells_of_first_tiles_are_marked(model: LeopardForConditionalGeneration) -> None:
+def test_the_page_that_is_named_is_found_and_told_as_was_learned() -> None:
+    torch.manual_seed(5)
+    meaning = Meaning(new_surroundings()).eval()
+    meaning.around.heading *= 12
+    meaning.number.weight *= 12
+    meaning.of_page[0] = -0.2  # some page is named
+    model, pages = new_model(seed=1), [4, 1, 7] + [1] * 9
+    take_meaning(model, meaning)
+    crops = []
+    for number, count in enumerate(pages):
+        title = ("Lund Office", "Brook Works", "Order of Kowalski")[number % 3]
+        for at in range(count):
+            crops.append(cells(line(title, 4, 20) if at == min(1, count - 1) else []))
+    slots, question = torch.cat(crops), "What is printed under Brook Works?"
+    places = torch.tensor([[0, 0]])
+    document = Asked(slots, tuple(pages), places, (question,), torch.tensor([0]))
+    logits = meaning([document])[1][0]
+    shares = torch.cat([meaning.no_page[None, None], logits], 1).softmax(1)[0, 1:]
+    owner = torch.arange(len(pages)).repeat_interleave(torch.tensor(pages))
+    codes = torch.stack([page_code(1 + page) for page in range(len(pages))])[owner]
+    ids = said_before(f"{question}\nAnswer briefly.", pages, nano_processor())
+    states = model.model.language_model(
+        inputs_embeds=embedded(model, ids, slots), output_hidden_states=True
+    ).hidden_states[PAGE_LAYER + 1][0]
+    images = torch.tensor(ids) == nano_processor().image_token_id
+    told = states[images, PAGE_CODE : PAGE_CODE + PAGE_CODE_SIZE].view(len(slots), SIDE**2, -1)
+    expected = codes[:, None].expand_as(told)
+    torch.testing.assert_close(told / PAGE_LENGTH, expected, atol=0.06, rtol=0)
+    found = states[-1, OF_PAGE : OF_PAGE + PAGE_CODE_SIZE + 1] / PAGE_LENGTH
+    assert shares.sum() > 0.5
+    learned = torch.cat([shares @ codes, shares.sum()[None]])
+    torch.testing.assert_close(found, learned, atol=0.1, rtol=0)
+
+
+@torch.no_grad()
+def test_the_last_cells_of_first_crops_are_marked(model: LeopardForConditionalGeneration) -> None:
     pages = [7, 1, 1, 13, 2, 1, 7, 13]
     ids = said_before("?", pages, nano_processor())
     inputs = embedded(model, ids, torch.zeros(sum(pages), SIDE * SIDE, SLOTS).long())
@@ -343,5 +392,7 @@ def test_the_last_cells_of_first_tiles_are_marked(model: LeopardForConditionalGe
     marks = states.hidden_states[1][0, torch.tensor(ids) == nano_processor().image_token_id]
     crop, cell = torch.nonzero(marks[:, PAGE_END].view(-1, SIDE * SIDE) > 0.1).T
     starts = [sum(pages[:n]) for n in range(len(pages))]
-    assert crop.tolist() == [s + 1 for s, n in zip(starts, pages, strict=True) if n > 1]
+    assert crop.tolist() == [
+        s + k for s, n in zip(starts, pages, strict=True) for k in range(min(n, 2))
+    ]
     assert (cell == SIDE * SIDE - 1).all()

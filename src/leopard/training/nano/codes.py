@@ -37,6 +37,31 @@ def class_codes() -> Tensor:
     return codes[1:]
 
 
+DIGITS = 10
+
+
+@cache
+def digit_codes() -> tuple[Tensor, Tensor]:
+    """Codes of the last digit of a page's number, (10, 4), and of the one before it, (10, 2).
+
+    The first are the middles of the edges of a simplex, whose cosines are 1/6 at most; the second
+    stand around a circle, none and the digits up to 4 where they are farthest apart. All are 1
+    long, so that no page is preferred to another.
+    """
+    corners = torch.eye(5) - 0.2
+    edges = torch.stack([corners[a] + corners[b] for a in range(5) for b in range(a)])
+    axes = torch.linalg.svd(edges, full_matrices=False).Vh[:4]
+    angles = torch.tensor([0, 1, 2, 3, 4, 0.5, 1.5, 2.5, 3.5, 4.5]) * (2 * torch.pi / 5)
+    around = torch.stack([angles.cos(), angles.sin()], 1)
+    return nn.functional.normalize(edges @ axes.T, dim=1), around
+
+
+def page_code(number: int) -> Tensor:
+    """What tells a page by the last two digits of its number, (PAGE_CODE_SIZE,)."""
+    ones, tens = digit_codes()
+    return torch.cat([ones[number % DIGITS], tens[number // DIGITS % DIGITS]])
+
+
 def class_of(char: str) -> int:
     """Class of a character that has one of its own."""
     return CHARACTERS.index(char) + 1

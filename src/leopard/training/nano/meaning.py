@@ -25,7 +25,7 @@ from leopard.training.nano.characters import (
     PLACES_PER_LINE,
     character_class,
 )
-from leopard.training.nano.codes import class_codes
+from leopard.training.nano.codes import class_codes, page_code
 from leopard.training.nano.zones import AROUND, CODE, MEANS, SIDE
 
 if TYPE_CHECKING:
@@ -39,6 +39,12 @@ hears the end of a question best, where labels are, the other its beginning, too
 which part of the document."""
 ASKED_LENGTH = 11.0
 """How long means of vectors are taken to be, as a factor."""
+QUICK = 10.0
+"""So much quicker do logits of their own learn than other parameters."""
+PAGE_SHARE = 0.3
+"""Weight of choosing the page in what is learned."""
+HEADINGS_HEARD = 2.0
+"""How loud a heading is where it is looked for: the cell that has it also hears itself."""
 FIRST_TILE = 1
 """Crops of a page before its first tile."""
 LETTERS = 0.1
@@ -82,6 +88,9 @@ class Meaning(nn.Module):
         """The same to all lines of the row."""
         self.nothing = nn.Parameter(torch.tensor(2.0))
         """Logit of no beginning."""
+        self.ask_page = nn.Linear(MEANS * AROUND, AROUND)
+        self.of_page = nn.Parameter(torch.tensor([3.0, 6.0]) / QUICK)
+        """See `no_page` and `page_gain`."""
         self.codes: Tensor
         self.register_buffer("codes", torch.cat([torch.zeros(1, CODE), class_codes()]))
         with torch.no_grad():
@@ -89,6 +98,7 @@ class Meaning(nn.Module):
             self.down.weight.normal_(0, 0.01)
             self.ask.weight.normal_(0, 0.02)
             self.ask.weight[:, :AROUND] += torch.eye(AROUND)
+            self.ask_page.weight.copy_(self.ask.weight)
             around.table.weight.normal_(0, 0.01)
             around.mix.normal_(0, 0.02)
             around.mix[0] += 1.0 * torch.eye(AROUND)
@@ -103,6 +113,16 @@ class Meaning(nn.Module):
             around.gates.weight.normal_(0, 0.01)
             around.gates.bias.zero_()  # each bag counts alike
 
+    @property
+    def no_page(self) -> Tensor:
+        """Logit of no page: a question need not name one."""
+        return QUICK * self.of_page[0]
+
+    @property
+    def page_gain(self) -> Tensor:
+        """What it counts, as a logit, that a beginning is on another page than the one named."""
+        return QUICK * self.of_page[1]
+
     def _start_letters(self) -> None:
         """Triples of letters that differ have vectors with nothing in common."""
         letters = self.around.letters
@@ -113,8 +133,8 @@ class Meaning(nn.Module):
         some = torch.randint(1, len(self.codes), (4000, 3))
         letters.fold.bias.copy_(-self._vectors(some).mean(0))
 
-    def asked(self, questions: Sequence[str], noise: float = 0.0) -> Tensor:
-        """What questions ask for, (questions, AROUND)."""
+    def asked(self, questions: Sequence[str], noise: float = 0.0) -> tuple[Tensor, Tensor]:
+        """What questions ask for, and what they say of the page, (questions, AROUND) each."""
         classes = [question_classes(question) for question in questions]
         counts = torch.tensor([len(one) for one in classes])
         flat = torch.cat(classes)
@@ -129,8 +149,8 @@ class Meaning(nn.Module):
         mean = torch.cat(means, 1)
         if noise:
             mean = mean + torch.randn_like(mean) * noise
-        asked: Tensor = self.ask(self.meant(mean))
-        return asked
+        meant = self.meant(mean)
+        return self.ask(meant), self.ask_page(meant)
 
     def _vectors(self, triples: Tensor) -> Tensor:
         """Vectors of letter triples, (triples, 3) to (triples, AROUND)."""
@@ -151,39 +171,86 @@ class Meaning(nn.Module):
         added: Tensor = self.down(nn.functional.silu(self.gate(mean)) * self.up(mean))
         return mean + added
 
-    def keys(self, documents: Sequence[Asked], noise: float = 0.0) -> list[Tensor]:
-        """What stands around the beginnings of each document, (beginnings, AROUND)."""
+    def keys(
+        self, documents: Sequence[Asked], noise: float = 0.0
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        """What stands around the beginnings of each document, and what its pages are known by.
+
+        Returns:
+            (beginnings, AROUND) and (crops, AROUND) of each document; of crops that are neither
+            the first of a page nor its first tile the second is nothing.
+        """
         slots = torch.cat([document.slots for document in documents]).long()
         is_printed = (slots > 0).flatten(1).any(1)
         lines = torch.zeros(len(slots), SIDE, SIDE, LINES_PER_CELL, AROUND)
         lines = lines.index_copy(
             0, torch.nonzero(is_printed).flatten(), self.around(slots[is_printed], self.codes[1:])
         )
-        found = []
+        found, pages = [], []
         shown = lines.split([len(document.slots) for document in documents])
         for document, own in zip(documents, shown, strict=True):
-            told = _from_first(own, document.pages) + self._numbers_by_crop(document.pages)
+            numbers = self._numbers_by_crop(document.pages)
+            told = _from_before(own, document.pages) + numbers
             ends = _ends_before(own, document.slots, document.pages)
             joined = own + self.row(ends) + told[:, None, None, None]
             is_open = _is_open(document.slots)
             joined = joined + self.join(ends) * is_open[..., None]
             token, line = document.beginnings.long().unbind(1)
             keys = joined.flatten(0, 2)[token, line]
-            found.append(keys + torch.randn_like(keys) * noise if noise else keys)
-        return found
+            headings = HEADINGS_HEARD * own[:, -1, -1, -1] + numbers
+            of_page = headings * _has_heading(document.pages)[:, None]
+            if noise:
+                keys, of_page = (part + torch.randn_like(part) * noise for part in (keys, of_page))
+            found.append(keys)
+            pages.append(of_page)
+        return found, pages
 
     def _numbers_by_crop(self, pages: Sequence[int]) -> Tensor:
         return self.numbers(len(pages)).repeat_interleave(torch.tensor(pages), 0)
 
-    def forward(self, documents: Sequence[Asked], noise: float = 0.0) -> list[Tensor]:
-        """Logits of nothing and of each beginning, (questions, 1 + beginnings), by document."""
+    def forward(
+        self, documents: Sequence[Asked], noise: float = 0.0
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        """Weigh beginnings, and pages, for each question.
+
+        First the page that a question names is looked for, by its heading and number, or none;
+        then a beginning, on that page rather than on another.
+
+        Returns:
+            Logits of nothing and of each beginning, (questions, 1 + beginnings), by document; and
+            of each crop, (questions, crops).
+        """
         every = [question for document in documents for question in document.questions]
-        asked = self.asked(every, noise).split([len(one.questions) for one in documents])
-        keys = self.keys(documents, noise)
-        return [
-            torch.cat([self.nothing.expand(len(own), 1), own @ key.T], 1)
-            for own, key in zip(asked, keys, strict=True)
-        ]
+        counts = [len(one.questions) for one in documents]
+        asked, of_page = (part.split(counts) for part in self.asked(every, noise))
+        weighed, pages = [], []
+        for document, own, page, key, heading in zip(
+            documents, asked, of_page, *self.keys(documents, noise), strict=True
+        ):
+            pages.append((page @ heading.T).masked_fill(~_has_heading(document.pages), -torch.inf))
+            logits = own @ key.T - self.page_gain * self._elsewhere(document, pages[-1])
+            weighed.append(torch.cat([self.nothing.expand(len(own), 1), logits], 1))
+        return weighed, pages
+
+    def _elsewhere(self, document: Asked, logits: Tensor) -> Tensor:
+        """How far each beginning is from the page that a question names, 0 where it is there.
+
+        It is told by the codes of pages, as the language model has it.
+
+        Args:
+            document: With its pages and beginnings.
+            logits: Of its crops, (questions, crops).
+
+        Returns:
+            (questions, beginnings).
+        """
+        none = self.no_page.expand(len(logits), 1)
+        shares = torch.cat([none, logits], 1).softmax(1)[:, 1:]
+        codes = torch.stack([page_code(1 + index) for index in range(len(document.pages))])
+        codes = codes.repeat_interleave(torch.tensor(document.pages), 0)
+        owner = document.beginnings[:, 0].long() // SIDE**2
+        here = (shares @ codes) @ codes[owner].T
+        return float(codes[0].square().sum()) * shares.sum(1, keepdim=True) - here
 
 
 def question_classes(question: str) -> Tensor:
@@ -226,13 +293,22 @@ def _is_open(slots: Tensor) -> Tensor:
     return is_open
 
 
-def _from_first(lines: Tensor, pages: Sequence[int]) -> Tensor:
-    """What the first tile of a page tells those after it, (crops, AROUND)."""
+def _has_heading(pages: Sequence[int]) -> Tensor:
+    """Which crops are the first of a page or its first tile, (crops,)."""
+    return torch.cat([torch.arange(count) <= FIRST_TILE for count in pages])
+
+
+def _from_before(lines: Tensor, pages: Sequence[int]) -> Tensor:
+    """What the first tile of a page tells the crops after it, and the thumbnail to that.
+
+    Returns:
+        (crops, AROUND).
+    """
     told = []
     for own in lines[:, -1, -1, -1].split(list(pages)):
         of_page = torch.zeros_like(own)
-        if len(own) > FIRST_TILE + 1:
-            of_page[FIRST_TILE + 1 :] = own[FIRST_TILE]
+        of_page[1 : FIRST_TILE + 1] = own[0]
+        of_page[FIRST_TILE + 1 :] = own[FIRST_TILE : FIRST_TILE + 1]
         told.append(of_page)
     return torch.cat(told)
 

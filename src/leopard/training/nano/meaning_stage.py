@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from leopard.training.nano.characters import (
     BLANK,
@@ -28,7 +28,7 @@ from leopard.training.nano.course import Course, CourseSettings
 from leopard.training.nano.dialogue import StudiedPage, printed_turn
 from leopard.training.nano.eyes import study_slots
 from leopard.training.nano.lessons import Lesson, PageSource
-from leopard.training.nano.meaning import Asked, Meaning
+from leopard.training.nano.meaning import PAGE_SHARE, Asked, Meaning
 from leopard.training.nano.misreading import misread
 from leopard.training.nano.package import new_surroundings
 from leopard.training.nano.workers import LessonStream, PagePlan
@@ -100,18 +100,36 @@ def train_meaning(
 
 
 def learn(meaning: Meaning, documents: Sequence[Asked]) -> dict[str, float]:
-    """One backward pass: cross entropy of choosing the beginning that is meant, or none."""
-    logits = meaning(documents, NOISE)
+    """One backward pass: cross entropy of choosing the beginning that is meant, or none.
+
+    Besides, with PAGE_SHARE of the weight, that of choosing the page it is on, where there are
+    others.
+    """
+    logits, pages = meaning(documents, NOISE)
     goals = [document.goals + 1 for document in documents]
     count = sum(len(goal) for goal in goals)
-    losses = [
-        nn.functional.cross_entropy(own, goal, reduction="sum")
-        for own, goal in zip(logits, goals, strict=True)
-    ]
+    losses, page_losses = [], []
+    for document, own, page, goal in zip(documents, logits, pages, goals, strict=True):
+        losses.append(nn.functional.cross_entropy(own, goal, reduction="sum"))
+        page_losses.append(_page_loss(document, page))
     loss = torch.stack(losses).sum() / count
-    loss.backward()
+    (loss + PAGE_SHARE * torch.stack(page_losses).sum() / count).backward()
     right = sum(int((own.argmax(1) == goal).sum()) for own, goal in zip(logits, goals, strict=True))
-    return {"loss": loss.item(), "right": right / count}
+    pages_loss = torch.stack(page_losses).sum().item() / count
+    return {"loss": loss.item(), "right": right / count, "page_loss": pages_loss}
+
+
+def _page_loss(document: Asked, logits: Tensor) -> Tensor:
+    """Cross entropy of the pages that answers are on, summed; 0 for a document of one page."""
+    is_found = document.goals >= 0
+    if len(document.pages) == 1 or not bool(is_found.any()):
+        return logits.new_zeros(())
+    owner = torch.arange(len(document.pages)).repeat_interleave(torch.tensor(document.pages))
+    token = document.beginnings[document.goals[is_found], 0].long()
+    of_page = torch.stack(
+        [part.logsumexp(1) for part in logits[is_found].split(list(document.pages), 1)], 1
+    )
+    return nn.functional.cross_entropy(of_page, owner[token // SIDE**2], reduction="sum")
 
 
 Studied = tuple[

@@ -12,9 +12,11 @@ text its code, the code of the one before it, what is meant and what is to be sa
     layer 1   text: gather what the question asks for, count the answer's characters; image: what
               stands around lines in the crop before, ordinals that go on from the crop before, the
               heading of the page and the label of its image
-    layer 2   text: look for a line of a cell where something begins, with that around it; of both
-              lines of cells the surer one is chosen; its ordinal, and the count, make the one due
-    layer 3   the head of each slot looks for the ordinal that is due, in the row of what was found,
+    layer 2   text: look for the page that is named, among headings and labels
+    layer 3   text: look for a line of a cell where something begins, with that around it, on the
+              page found; of both lines of cells the surer one is chosen; its ordinal, and the
+              count, make the one due
+    layer 4   the head of each slot looks for the ordinal that is due, in the row of what was found,
               after the letters said last, and says the character of the slot; where nothing is
               meant, it says so
 
@@ -64,7 +66,14 @@ from leopard.training.nano.start_heads import (
     Likeness,
     Peak,
 )
-from leopard.training.nano.start_pages import find_page_ends, mark_labels, tell_pages
+from leopard.training.nano.start_pages import (
+    PAGE_LAYER,
+    find_page_ends,
+    look_for_page,
+    mark_labels,
+    prefer_page,
+    tell_pages,
+)
 from leopard.training.nano.start_units import (
     TRIPLE_SIZE,
     choose,
@@ -161,7 +170,7 @@ def initialise_language_model(model: Any, head: nn.Linear, meaning: Meaning) -> 
     """Write the starting circuit into the weights.
 
     Args:
-        model: The inner decoder of a SmolLM3 model of four layers, DIM wide, 16 heads of 64.
+        model: The inner decoder of a SmolLM3 model of five layers, DIM wide, 16 heads of 64.
         head: Its output layer.
         meaning: What was learned of questions.
     """
@@ -183,13 +192,14 @@ def initialise_language_model(model: Any, head: nn.Linear, meaning: Meaning) -> 
     tell_pages(heads[1], meaning, AROUND_LENGTH)
     _gather(heads[1])
     mean_to_meant(model.layers[1].mlp, join_crops(model.layers[1].mlp), meaning, ASKED_SIZE)
-    _look(heads[2], meaning)
-    choose(model.layers[2].mlp, add_ordinals(model.layers[2].mlp))
-    _find_next(heads[3])
+    look_for_page(heads[PAGE_LAYER], meaning, _asked(), AROUND_LENGTH)
+    _look(heads[3], meaning)
+    choose(model.layers[3].mlp, add_ordinals(model.layers[3].mlp))
+    _find_next(heads[4])
     phrase = torch.stack([codes[byte_classes()[ord(char)] - 1] for char in NOT_ANSWERABLE])
-    say_nothing_found(model.layers[3].mlp, phrase, math.tanh(COUNT_GAIN / 2))
+    say_nothing_found(model.layers[4].mlp, phrase, math.tanh(COUNT_GAIN / 2))
     for slot in range(PLACES):
-        heads[3].carry(slot, slot_frame(slot) / IMAGE_SCALE, directions(SAID, CODE))
+        heads[4].carry(slot, slot_frame(slot) / IMAGE_SCALE, directions(SAID, CODE))
 
 
 @torch.no_grad()
@@ -378,7 +388,7 @@ MET = 0.94
 
 
 def _find_next(heads: Heads) -> None:
-    """Layer 3: the head of a slot looks for the place that is due: so text is read out in order.
+    """Layer 4: the head of a slot looks for the place that is due: so text is read out in order.
 
     The last letters count too, so that of several places that may be meant one is read.
     """
@@ -468,7 +478,7 @@ answered right, fewest are to be lost because a line that is less sure reaches a
 
 
 def _look(heads: Heads, meaning: Meaning) -> None:
-    """Layer 2: lines of cells where something begins that has what is asked for around it."""
+    """Layer 3: lines of cells where something begins that has what is asked for around it."""
     nothing = float(meaning.nothing)
     for line in range(LINES_PER_CELL):
         first = line * (1 + len(SURE_RESTS))
@@ -494,9 +504,8 @@ def _look_near(heads: Heads, head: int, line: int, meaning: Meaning, sharpness: 
     root = math.sqrt(HEAD)
     scale = math.sqrt(sharpness * root)
     heads.clear(head)
-    asked = directions(ASKED, MEANS * AROUND) / (ASKED_SIZE * TEXT_SCALE)
     longer = scale * AROUND_LENGTH
-    heads.query[head, :AROUND] = meaning.ask.weight @ asked * longer
+    heads.query[head, :AROUND] = meaning.ask.weight @ _asked() * longer
     heads.query[head, :AROUND, TEXT] = meaning.ask.bias * longer / (FLAG * TEXT_SCALE)
     heads.key[head, :AROUND] = around_line(line) * scale / IMAGE_SCALE
     heads.query[head, AROUND, TEXT] = 1 / (FLAG * TEXT_SCALE)
@@ -504,3 +513,9 @@ def _look_near(heads: Heads, head: int, line: int, meaning: Meaning, sharpness: 
     heads.key[head, AROUND, IMAGE] = -BEGIN_LOGIT * sharpness * root / (FLAG * IMAGE_SCALE)
     heads.key[head, AROUND, TEXT] = -300 * root / (FLAG * TEXT_SCALE)
     heads.rest(head, REST, 40.0, IMAGE_MARK)
+    prefer_page(heads, head, REST, float(meaning.page_gain) * sharpness)
+
+
+def _asked() -> Tensor:
+    """What gives what a question asks for, as it was learned, (MEANS * AROUND, DIM)."""
+    return directions(ASKED, MEANS * AROUND) / (ASKED_SIZE * TEXT_SCALE)

@@ -380,7 +380,7 @@ def _go_on(mlp: Any, unit: int, line: int) -> None:
 
 
 def add_ordinals(mlp: Any) -> int:
-    """Layer 2: in TARGET, ordinals of what may be meant and the characters said since.
+    """Layer 3: in TARGET, ordinals of what may be meant and the characters said since.
 
     Returns:
         The unit after the last one used.

@@ -3,7 +3,8 @@
 A question says `For Lund Office:` or `on page 3`; the crop that holds the answer need not show
 either. The last cell of a page's first tile has the heading (`Surroundings`), the colon before an
 image has letters of its label; all visual tokens of a page look back for both, and the nearest
-counts. See `leopard.training.nano.start` for the whole.
+counts. The page that is named is looked for by these before anything on it is: names of pages are
+told apart better where nothing else is said. See `leopard.training.nano.start` for the whole.
 """
 
 from __future__ import annotations
@@ -16,7 +17,13 @@ import torch
 from torch import Tensor
 
 from leopard.training.nano.characters import LINES_PER_CELL
-from leopard.training.nano.codes import byte_classes, class_codes
+from leopard.training.nano.codes import (
+    DIGITS,
+    byte_classes,
+    class_codes,
+    digit_codes,
+    page_code,
+)
 from leopard.training.nano.meaning import FIRST_TILE, TRIPLE_UNITS, Meaning
 from leopard.training.nano.start_counting import FARTHEST, JOINING_HEADS, fitted_turns
 from leopard.training.nano.start_heads import HALF, IMAGE_MARK, RESTING, TEXT_MARK, Heads
@@ -25,6 +32,7 @@ from leopard.training.nano.zones import (
     ANSWER_FLAG,
     AROUND,
     AXIS,
+    BEFORE,
     COLUMN_FLAG,
     FLAG,
     HEAD,
@@ -33,8 +41,12 @@ from leopard.training.nano.zones import (
     IMAGE_SCALE,
     LABEL,
     LETTER,
+    OF_PAGE,
     OWN_TRIPLE,
+    PAGE_CODE,
+    PAGE_CODE_SIZE,
     PAGE_END,
+    PAGE_LENGTH,
     PICTURE,
     PLACE_LENGTH,
     ROPE_THETA,
@@ -42,28 +54,33 @@ from leopard.training.nano.zones import (
     SIDE,
     TEXT,
     TEXT_SCALE,
+    TWO_BEFORE,
     around_line,
     axis_codes,
     directions,
 )
 
 END_HEAD = 0
-"""Head of the first layer by which the end of a first tile is found; text uses it otherwise."""
-TO_IMAGE_START = (FIRST_TILE + 1) * SIDE**2
+"""Head of the first layer by which the ends of an image's first crop, which may be all of it, and
+of its first tile are found; text uses it otherwise."""
+TO_IMAGE_START = tuple((crop + 1) * SIDE**2 for crop in range(FIRST_TILE + 1))
 """Tokens from there back to the one that the image begins with."""
 MOST_CROPS = 13
 HIGHEST, ROTATIONS, FREE = 120.0, 28, 30
-"""Attention logit at that distance; rotations that make it; and one that text is kept out by."""
+"""Attention logit at these distances; rotations that make it; and one that text is kept out by."""
 REST, LOWER = 160.0, 60.0
 """Logit of the first token for visual tokens, and by how much it is lower in the last row."""
 
 
 def find_page_ends(heads: Heads) -> None:
-    """Layer 0: mark the last cell of a page's first tile, by its distance to the image's start."""
+    """Layer 0: mark the last cells of a page's thumbnail and first tile.
+
+    They are found by their distances to the image's start.
+    """
     head, root = END_HEAD, math.sqrt(HEAD)
     picture, text = ANSWER_FLAG * TEXT_SCALE, FLAG * TEXT_SCALE
     heads.query[head, :ROTATIONS, COLUMN_FLAG] = -root / (2 * IMAGE_SCALE)
-    for half, part in enumerate(_at_one_distance()):
+    for half, part in enumerate(_at_these_distances()):
         numbers = slice(half * HALF, half * HALF + ROTATIONS)
         # Other text finds what stands before it by the same numbers; an image's start is not text.
         heads.key[head, numbers, PICTURE] -= heads.key[head, numbers, TEXT] * FLAG / ANSWER_FLAG
@@ -80,8 +97,8 @@ def find_page_ends(heads: Heads) -> None:
 
 
 @cache
-def _at_one_distance() -> Tensor:
-    """Rotations that make a peak at TO_IMAGE_START: least squares, the rest between two bounds.
+def _at_these_distances() -> Tensor:
+    """Rotations that make peaks at TO_IMAGE_START: least squares, the rest between two bounds.
 
     Cells of the last column are multiples of SIDE away from where their image begins, cells of the
     first column, which look with the other sign, one more.
@@ -91,19 +108,20 @@ def _at_one_distance() -> Tensor:
     """
     bound, ridge, weight = 16.0, 0.3, 100.0
     near = torch.arange(1, MOST_CROPS * SIDE**2 + 1)
-    near = near[(near % SIDE < 2) & (near != TO_IMAGE_START)]
+    peaks = torch.tensor(TO_IMAGE_START)
+    near = near[(near % SIDE < 2) & ~torch.isin(near, peaks)]
     far = torch.arange(MOST_CROPS * SIDE**2, FARTHEST, 7)
-    distances = torch.cat([torch.tensor([TO_IMAGE_START]), near, far]).double()
+    distances = torch.cat([peaks, near, far]).double()
     angles = ROPE_THETA ** (-torch.arange(ROTATIONS, dtype=torch.float64) / HALF)
     turned = distances[:, None] * angles
     turns = torch.cat([turned.cos(), turned.sin()], 1)
     weights = torch.ones_like(distances)
-    weights[0] = weight
+    weights[: len(peaks)] = weight
     small = torch.eye(2 * ROTATIONS, dtype=torch.float64) * ridge
     solve = torch.linalg.pinv(torch.cat([turns * weights[:, None], small]))
     goal = torch.zeros_like(distances)
     for _ in range(100):
-        goal[0] = HIGHEST
+        goal[: len(peaks)] = HIGHEST
         amplitudes: Tensor = solve @ torch.cat(
             [goal * weights, torch.zeros(2 * ROTATIONS).double()]
         )
@@ -149,10 +167,76 @@ def tell_pages(heads: Heads, meaning: Meaning, shorter: float) -> None:
     _look_for_nearest(heads, label, {LABEL: ANSWER_FLAG * TEXT_SCALE})
     told = meaning.number.weight.T @ both * LOUD_LABEL / (TRIPLE_SIZE * shorter)
     heads.carry(label, directions(OWN_TRIPLE, AROUND) / TEXT_SCALE, told)
+    heads.carry_besides(label, _code_before(), directions(PAGE_CODE, PAGE_CODE_SIZE) * PAGE_LENGTH)
     marks = {LABEL: ANSWER_FLAG * TEXT_SCALE, PAGE_END: ANSWER_FLAG * IMAGE_SCALE}
     _look_for_nearest(heads, heading, marks)
     last = around_line(LINES_PER_CELL - 1)
     heads.carry(heading, last / IMAGE_SCALE, both * LOUD_HEADING)
+
+
+def _code_before() -> Tensor:
+    """What gives the code of a page's number from the two letters before a colon."""
+    characters = [str(digit) for digit in range(DIGITS)]
+    parts = []
+    for zone, code, known in zip(
+        (BEFORE, TWO_BEFORE), digit_codes(), (characters, [" ", *characters[1:]]), strict=True
+    ):
+        letters = class_codes()[[byte_classes()[ord(one)] - 1 for one in known], :IDENTITY]
+        told = torch.linalg.lstsq(letters.double(), code.double(), driver="gelsd").solution
+        parts.append(told.T.float() @ directions(zone, IDENTITY) / TEXT_SCALE)
+    return torch.cat(parts)
+
+
+PAGE_LAYER, PAGE_HEAD = 2, 0
+"""Layer and head that look for the page a question names."""
+HIDDEN = 40.0
+"""By so much, as a logit, are visual tokens hidden that have no heading."""
+
+
+def look_for_page(heads: Heads, meaning: Meaning, asked: Tensor, longer: float) -> None:
+    """Layer 2: among the ends of crops that have headings, the page that is named, if any.
+
+    Args:
+        heads: Of the layer.
+        meaning: What was learned.
+        asked: What gives what a question asks for, as it was learned, (MEANS * AROUND, DIM).
+        longer: How much longer what stands around was when it was learned.
+    """
+    root, head, bias, rest = math.sqrt(HEAD), PAGE_HEAD, AROUND, AROUND + 1
+    scale = math.sqrt(root)
+    heads.clear(head)
+    heads.query[head, :AROUND] = meaning.ask_page.weight @ asked * scale * longer
+    own = meaning.ask_page.bias * scale * longer
+    heads.query[head, :AROUND, TEXT] = own / (FLAG * TEXT_SCALE)
+    heads.key[head, :AROUND] = around_line(LINES_PER_CELL - 1) * scale / IMAGE_SCALE
+    heads.query[head, bias, TEXT] = 1 / (FLAG * TEXT_SCALE)
+    heads.key[head, bias, PAGE_END] = HIDDEN * root / (ANSWER_FLAG * IMAGE_SCALE)
+    heads.key[head, bias, IMAGE] = -HIDDEN * root / (FLAG * IMAGE_SCALE)
+    heads.key[head, bias, TEXT] = -300 * root / (FLAG * TEXT_SCALE)
+    heads.rest(head, rest, 40.0, IMAGE_MARK)
+    heads.rest(head, rest, float(meaning.no_page), TEXT_MARK)
+    code = directions(PAGE_CODE, PAGE_CODE_SIZE) / (PAGE_LENGTH * IMAGE_SCALE)
+    is_found = directions(IMAGE, 1) / (FLAG * IMAGE_SCALE)
+    told = directions(OF_PAGE, PAGE_CODE_SIZE + 1) * PAGE_LENGTH
+    heads.carry(head, torch.cat([code, is_found]), told)
+
+
+def prefer_page(heads: Heads, head: int, rest: int, gain: float) -> None:
+    """Prefer visual tokens of the page that was found.
+
+    Args:
+        heads: Of the layer.
+        head: Which.
+        rest: Number of the head's vectors by which it rests; those after it are used.
+        gain: What a page counts, as a logit.
+    """
+    scale = math.sqrt(gain * math.sqrt(HEAD)) / PAGE_LENGTH
+    numbers = slice(rest + 1, rest + 1 + PAGE_CODE_SIZE)
+    heads.query[head, numbers] = directions(OF_PAGE, PAGE_CODE_SIZE) * scale / TEXT_SCALE
+    heads.key[head, numbers] = directions(PAGE_CODE, PAGE_CODE_SIZE) * scale / IMAGE_SCALE
+    here = float(page_code(1).square().sum()) * gain
+    found = here * math.sqrt(HEAD) / 20 / (PAGE_LENGTH * TEXT_SCALE)
+    heads.query[head, rest, OF_PAGE + PAGE_CODE_SIZE] = found
 
 
 def _look_for_nearest(heads: Heads, head: int, marks: dict[int, float]) -> None:

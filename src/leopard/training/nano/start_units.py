@@ -106,7 +106,7 @@ AHEAD = (0.0, 0.012)
 
 
 def choose(mlp: Any, first: int) -> None:
-    """Layer 2: in CHOSEN, which of the places that may be meant is surer, if it is sure enough.
+    """Layer 3: in CHOSEN, which of the places that may be meant is surer, if it is sure enough.
 
     Args:
         mlp: Of the layer.

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from leopard.training.nano.characters import (
     LINES_PER_CELL,
+    PLACES,
     PLACES_PER_LINE,
     SLOTS,
 )
@@ -107,6 +108,17 @@ MEANT = SURE + LINES_PER_CELL
 CHOSEN = MEANT + LINES_PER_CELL
 """Which of them is meant, if any."""
 
+OF_PAGE = CHOSEN + LINES_PER_CELL
+"""From the fourth layer on, of what is asked: the code of the page that is named, and whether any
+is."""
+PAGE_CODE = OWN_TRIPLE + AROUND
+"""From the third layer on, of visual tokens: the code of their page, where the ends of lines stood
+in the first."""
+PAGE_CODE_SIZE = 6
+"""Numbers of it, two halves: one for each of two digits."""
+PAGE_LENGTH = 0.5
+"""Length of either half of a page's code in the stream."""
+
 TEXT_SCALE, IMAGE_SCALE = 1.65, 1.66
 """What the norm before a layer makes of a 1 in letters, and about in visual tokens."""
 FLAG = 14.0
@@ -119,7 +131,8 @@ SURE_SIZE = 0.1
 assert ASIDE < DIM
 assert OWN_TRIPLE + AROUND <= COUNTED
 assert OWN + OWN_SIZE <= ROW
-assert CHOSEN + LINES_PER_CELL <= AROUNDS
+assert PLACES * CODE <= PAGE_CODE <= COUNTED - PAGE_CODE_SIZE
+assert OF_PAGE + PAGE_CODE_SIZE < AROUNDS
 
 
 def directions(start: int, count: int) -> Tensor:
