@@ -5,7 +5,9 @@ Two things learn together to say the same: what stands around the beginnings of 
 first two layers of the small language model can do: vectors of letter triples by gated units,
 their means with weights that fall with the distance, and gated units on these. A question chooses
 among all beginnings of a document, or none of them (cross entropy; Henderson et al. 2017,
-arXiv 1705.00652). `leopard.training.nano.start` writes what was learned into the layers.
+arXiv 1705.00652). Before that it chooses among the pages, by what else is asked and their headings,
+and beginnings on other pages count less: two looks, as of a memory network (Sukhbaatar et al. 2015,
+arXiv 1503.08895). `leopard.training.nano.start` writes what was learned into the layers.
 """
 
 from __future__ import annotations

@@ -8,10 +8,10 @@ text its code, the code of the one before it, what is meant and what is to be sa
 
     layer 0   text: copy the codes of the two letters before, make a vector of the three, mark
               letters of answers and colons; image: the end of the left cell, about where it is,
-              and which cell is the last one of a page's first tile
+              and which cells are the last ones of a page's thumbnail and first tile
     layer 1   text: gather what the question asks for, count the answer's characters; image: what
               stands around lines in the crop before, ordinals that go on from the crop before, the
-              heading of the page and the label of its image
+              heading of the page, the label of its image and a code of its number
     layer 2   text: look for the page that is named, among headings and labels
     layer 3   text: look for a line of a cell where something begins, with that around it, on the
               page found; of both lines of cells the surer one is chosen; its ordinal, and the

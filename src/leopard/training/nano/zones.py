@@ -78,7 +78,8 @@ BREAK, PICTURE, LABEL = range(JOINED, JOINED + 3)
 """Marks of text where visual tokens have nothing in the first layer: a line break, the token that
 an image begins with and, from the second layer on, a colon, which labels of images end with."""
 PAGE_END = USER
-"""Mark of visual tokens, from the second layer on: the last one of a page's first tile."""
+"""Mark of visual tokens, from the second layer on: the last ones of a page's thumbnail and of its
+first tile."""
 
 # Text, over the slots of visual tokens: a letter, the one before it and what is to be said, the one
 # before that, what is asked for, and what the letter itself says.
