@@ -154,9 +154,9 @@ def test_lessons_teach_which_page_is_named() -> None:
         for order, goals in ((titles, torch.tensor([2, 6])), (titles[::-1], torch.tensor([6, 2])))
     ]
     meaning = Meaning(new_surroundings())
-    optimiser = torch.optim.Adam(meaning.parameters(), lr=3e-3)
+    optimiser = torch.optim.Adam(meaning.parameters(), lr=1e-3)
     losses = []
-    for _ in range(40):
+    for _ in range(60):
         optimiser.zero_grad()
         losses.append(learn(meaning, documents)["page_loss"])
         optimiser.step()

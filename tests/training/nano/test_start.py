@@ -30,6 +30,7 @@ from leopard.training.nano.start import (
 from leopard.training.nano.start_counting import FARTHEST, fitted_turns
 from leopard.training.nano.start_pages import PAGE_LAYER
 from leopard.training.nano.zones import (
+    AROUND,
     AXIS,
     CODE,
     COLUMN_FLAG,
@@ -355,6 +356,7 @@ def test_the_page_that_is_named_is_found_and_told_as_was_learned() -> None:
     meaning.around.heading *= 12
     meaning.number.weight *= 12
     meaning.of_page[0] = -0.2  # some page is named
+    meaning.ask_page.weight[AROUND:].normal_(0, 0.2)
     model, pages = new_model(seed=1), [4, 1, 7] + [1] * 9
     take_meaning(model, meaning)
     crops = []

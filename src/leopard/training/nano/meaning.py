@@ -28,7 +28,7 @@ from leopard.training.nano.characters import (
     character_class,
 )
 from leopard.training.nano.codes import class_codes, page_code
-from leopard.training.nano.zones import AROUND, CODE, MEANS, SIDE
+from leopard.training.nano.zones import AROUND, CODE, MEANS, PAGE_CODE_SIZE, SIDE
 
 if TYPE_CHECKING:
     from leopard.model.surroundings import Surroundings
@@ -41,8 +41,8 @@ hears the end of a question best, where labels are, the other its beginning, too
 which part of the document."""
 ASKED_LENGTH = 11.0
 """How long means of vectors are taken to be, as a factor."""
-QUICK = 10.0
-"""So much quicker do logits of their own learn than other parameters."""
+QUICK, QUICKER = 10.0, 3.0
+"""So much quicker do logits of their own learn than other parameters, and what is said of pages."""
 PAGE_SHARE = 0.3
 """Weight of choosing the page in what is learned."""
 HEADINGS_HEARD = 2.0
@@ -90,7 +90,8 @@ class Meaning(nn.Module):
         """The same to all lines of the row."""
         self.nothing = nn.Parameter(torch.tensor(2.0))
         """Logit of no beginning."""
-        self.ask_page = nn.Linear(MEANS * AROUND, AROUND)
+        self.ask_page = nn.Linear(MEANS * AROUND, AROUND + PAGE_CODE_SIZE)
+        """To what headings and labels have, and to codes of pages."""
         self.of_page = nn.Parameter(torch.tensor([3.0, 6.0]) / QUICK)
         """See `no_page` and `page_gain`."""
         self.codes: Tensor
@@ -100,7 +101,8 @@ class Meaning(nn.Module):
             self.down.weight.normal_(0, 0.01)
             self.ask.weight.normal_(0, 0.02)
             self.ask.weight[:, :AROUND] += torch.eye(AROUND)
-            self.ask_page.weight.copy_(self.ask.weight)
+            self.ask_page.weight[:AROUND] = self.ask.weight / QUICKER
+            self.ask_page.weight[AROUND:].zero_()
             around.table.weight.normal_(0, 0.01)
             around.mix.normal_(0, 0.02)
             around.mix[0] += 1.0 * torch.eye(AROUND)
@@ -136,7 +138,10 @@ class Meaning(nn.Module):
         letters.fold.bias.copy_(-self._vectors(some).mean(0))
 
     def asked(self, questions: Sequence[str], noise: float = 0.0) -> tuple[Tensor, Tensor]:
-        """What questions ask for, and what they say of the page, (questions, AROUND) each."""
+        """What questions ask for, (questions, AROUND), and what they say of the page.
+
+        The second is (questions, AROUND + PAGE_CODE_SIZE).
+        """
         classes = [question_classes(question) for question in questions]
         counts = torch.tensor([len(one) for one in classes])
         flat = torch.cat(classes)
@@ -152,7 +157,7 @@ class Meaning(nn.Module):
         if noise:
             mean = mean + torch.randn_like(mean) * noise
         meant = self.meant(mean)
-        return self.ask(meant), self.ask_page(meant)
+        return self.ask(meant), QUICKER * self.ask_page(meant)
 
     def _vectors(self, triples: Tensor) -> Tensor:
         """Vectors of letter triples, (triples, 3) to (triples, AROUND)."""
@@ -179,8 +184,8 @@ class Meaning(nn.Module):
         """What stands around the beginnings of each document, and what its pages are known by.
 
         Returns:
-            (beginnings, AROUND) and (crops, AROUND) of each document; of crops that are neither
-            the first of a page nor its first tile the second is nothing.
+            (beginnings, AROUND) and (crops, AROUND + PAGE_CODE_SIZE) of each document; the second
+            of crops that are the first of a page or its first tile, of others nothing.
         """
         slots = torch.cat([document.slots for document in documents]).long()
         is_printed = (slots > 0).flatten(1).any(1)
@@ -200,7 +205,8 @@ class Meaning(nn.Module):
             token, line = document.beginnings.long().unbind(1)
             keys = joined.flatten(0, 2)[token, line]
             headings = HEADINGS_HEARD * own[:, -1, -1, -1] + numbers
-            of_page = headings * _has_heading(document.pages)[:, None]
+            of_page = torch.cat([headings, page_codes(document.pages)], 1)
+            of_page = of_page * _has_heading(document.pages)[:, None]
             if noise:
                 keys, of_page = (part + torch.randn_like(part) * noise for part in (keys, of_page))
             found.append(keys)
@@ -248,11 +254,16 @@ class Meaning(nn.Module):
         """
         none = self.no_page.expand(len(logits), 1)
         shares = torch.cat([none, logits], 1).softmax(1)[:, 1:]
-        codes = torch.stack([page_code(1 + index) for index in range(len(document.pages))])
-        codes = codes.repeat_interleave(torch.tensor(document.pages), 0)
+        codes = page_codes(document.pages)
         owner = document.beginnings[:, 0].long() // SIDE**2
         here = (shares @ codes) @ codes[owner].T
         return float(codes[0].square().sum()) * shares.sum(1, keepdim=True) - here
+
+
+def page_codes(pages: Sequence[int]) -> Tensor:
+    """Codes of the pages of crops, (crops, PAGE_CODE_SIZE); labels count them from 1."""
+    codes = torch.stack([page_code(1 + index) for index in range(len(pages))])
+    return codes.repeat_interleave(torch.tensor(pages), 0)
 
 
 def question_classes(question: str) -> Tensor:

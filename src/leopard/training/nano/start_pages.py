@@ -24,7 +24,7 @@ from leopard.training.nano.codes import (
     digit_codes,
     page_code,
 )
-from leopard.training.nano.meaning import FIRST_TILE, TRIPLE_UNITS, Meaning
+from leopard.training.nano.meaning import FIRST_TILE, QUICKER, TRIPLE_UNITS, Meaning
 from leopard.training.nano.start_counting import FARTHEST, JOINING_HEADS, fitted_turns
 from leopard.training.nano.start_heads import HALF, IMAGE_MARK, RESTING, TEXT_MARK, Heads
 from leopard.training.nano.start_units import TRIPLE_SIZE
@@ -34,6 +34,7 @@ from leopard.training.nano.zones import (
     AXIS,
     BEFORE,
     COLUMN_FLAG,
+    DIM,
     FLAG,
     HEAD,
     IDENTITY,
@@ -68,6 +69,8 @@ TO_IMAGE_START = tuple((crop + 1) * SIDE**2 for crop in range(FIRST_TILE + 1))
 MOST_CROPS = 13
 HIGHEST, ROTATIONS, FREE = 120.0, 28, 30
 """Attention logit at these distances; rotations that make it; and one that text is kept out by."""
+PICTURE_SCALE = math.sqrt(DIM / (FLAG**2 + 2 * ANSWER_FLAG**2))
+"""What the first norm makes of a 1 in that token, which has the mark of text and two more."""
 REST, LOWER = 160.0, 60.0
 """Logit of the first token for visual tokens, and by how much it is lower in the last row."""
 
@@ -93,7 +96,7 @@ def find_page_ends(heads: Heads) -> None:
     lower = root * LOWER / (AXIS / 2 * PLACE_LENGTH**2 * IMAGE_SCALE) / 20
     heads.query[head, RESTING] -= row * lower
     mark = directions(PAGE_END, 1) * ANSWER_FLAG
-    heads.carry_besides(head, directions(PICTURE, 1) / picture, mark)
+    heads.carry_besides(head, directions(PICTURE, 1) / (ANSWER_FLAG * PICTURE_SCALE), mark)
 
 
 @cache
@@ -191,6 +194,8 @@ PAGE_LAYER, PAGE_HEAD = 2, 0
 """Layer and head that look for the page a question names."""
 HIDDEN = 40.0
 """By so much, as a logit, are visual tokens hidden that have no heading."""
+LOUD_REST = 1.035
+"""How loud it is made that some page is found, so that it is as learned after the norms."""
 
 
 def look_for_page(heads: Heads, meaning: Meaning, asked: Tensor, longer: float) -> None:
@@ -205,17 +210,21 @@ def look_for_page(heads: Heads, meaning: Meaning, asked: Tensor, longer: float) 
     root, head, bias, rest = math.sqrt(HEAD), PAGE_HEAD, AROUND, AROUND + 1
     scale = math.sqrt(root)
     heads.clear(head)
-    heads.query[head, :AROUND] = meaning.ask_page.weight @ asked * scale * longer
-    own = meaning.ask_page.bias * scale * longer
-    heads.query[head, :AROUND, TEXT] = own / (FLAG * TEXT_SCALE)
+    codes, gain = slice(rest + 1, rest + 1 + PAGE_CODE_SIZE), QUICKER * scale
+    weight, own = meaning.ask_page.weight, meaning.ask_page.bias / (FLAG * TEXT_SCALE)
+    heads.query[head, :AROUND] = weight[:AROUND] @ asked * gain * longer
+    heads.query[head, :AROUND, TEXT] = own[:AROUND] * gain * longer
     heads.key[head, :AROUND] = around_line(LINES_PER_CELL - 1) * scale / IMAGE_SCALE
+    heads.query[head, codes] = weight[AROUND:] @ asked * gain
+    heads.query[head, codes, TEXT] = own[AROUND:] * gain
+    code = directions(PAGE_CODE, PAGE_CODE_SIZE) / (PAGE_LENGTH * IMAGE_SCALE)
+    heads.key[head, codes] = code * scale
     heads.query[head, bias, TEXT] = 1 / (FLAG * TEXT_SCALE)
     heads.key[head, bias, PAGE_END] = HIDDEN * root / (ANSWER_FLAG * IMAGE_SCALE)
     heads.key[head, bias, IMAGE] = -HIDDEN * root / (FLAG * IMAGE_SCALE)
     heads.key[head, bias, TEXT] = -300 * root / (FLAG * TEXT_SCALE)
     heads.rest(head, rest, 40.0, IMAGE_MARK)
     heads.rest(head, rest, float(meaning.no_page), TEXT_MARK)
-    code = directions(PAGE_CODE, PAGE_CODE_SIZE) / (PAGE_LENGTH * IMAGE_SCALE)
     is_found = directions(IMAGE, 1) / (FLAG * IMAGE_SCALE)
     told = directions(OF_PAGE, PAGE_CODE_SIZE + 1) * PAGE_LENGTH
     heads.carry(head, torch.cat([code, is_found]), told)
@@ -235,7 +244,7 @@ def prefer_page(heads: Heads, head: int, rest: int, gain: float) -> None:
     heads.query[head, numbers] = directions(OF_PAGE, PAGE_CODE_SIZE) * scale / TEXT_SCALE
     heads.key[head, numbers] = directions(PAGE_CODE, PAGE_CODE_SIZE) * scale / IMAGE_SCALE
     here = float(page_code(1).square().sum()) * gain
-    found = here * math.sqrt(HEAD) / 20 / (PAGE_LENGTH * TEXT_SCALE)
+    found = here * LOUD_REST * math.sqrt(HEAD) / 20 / (PAGE_LENGTH * TEXT_SCALE)
     heads.query[head, rest, OF_PAGE + PAGE_CODE_SIZE] = found
 
 
