@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from leopard.model.reader import LeopardReaderConfig
-from leopard.model.surroundings import BAGS, FADING, MARKS, NEAR, SHORT, Surroundings
+from leopard.model.surroundings import BAGS, FADING, MARKS, NEAR, SHORT, LetterTriples, Surroundings
 
 SIDE, LINES, PLACES, LAST = 6, 2, 4, 2
 BLANK, COLON = 30, 29
@@ -228,3 +228,23 @@ def test_marks_tell_what_is_set_apart_close_below_and_going_on() -> None:
     assert below[8:] == pytest.approx([3 / 12, 1 / 6, 1, 1])
     assert going_on[0] == 1
     assert going_on[10] == 0
+
+
+def test_vectors_are_the_same_with_the_linear_layers_of_another_engine() -> None:
+    class Other(nn.Module):
+        """A linear layer that tells nothing of its sizes, as those of vLLM."""
+
+        def __init__(self, linear: nn.Linear) -> None:
+            super().__init__()
+            self.apply_own = linear.forward
+
+        def forward(self, x: Tensor) -> Tensor:
+            applied: Tensor = self.apply_own(x)
+            return applied
+
+    torch.manual_seed(0)
+    letters, codes = LetterTriples(4, 8, 6), torch.randn(5, 12)
+    expected = letters(codes)
+    for name in ("units", "fold"):
+        setattr(letters, name, Other(getattr(letters, name)))
+    torch.testing.assert_close(letters(codes), expected)

@@ -61,10 +61,11 @@ class LetterTriples(nn.Module):
         super().__init__()
         self.units = nn.Linear(3 * code_size, units)
         self.fold = nn.Linear(units, size)
+        self.share = units**-0.5  # kept here: engines put linear layers of their own in place
 
     def forward(self, codes: Tensor) -> Tensor:
         """(.., 3 * code_size), the character's own code first, to (.., size)."""
-        units = nn.functional.silu(self.units(codes)) * self.units.out_features**-0.5
+        units = nn.functional.silu(self.units(codes)) * self.share
         vectors: Tensor = self.fold(units)
         return vectors
 
