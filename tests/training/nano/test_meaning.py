@@ -163,7 +163,6 @@ def test_lessons_teach_which_page_is_named() -> None:
     assert losses[0] > 0.3
     assert losses[-1] < 0.05
     pages = meaning(documents)[1][0]
-    assert pages[:, :4].max() < torch.inf
     assert (pages[:, [1, 5]].argmax(1) == torch.tensor([0, 1])).all()
     assert (pages[:, [2, 3, 6, 7]] == -torch.inf).all()  # no headings are heard there
 
