@@ -4,7 +4,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV   ?= .venv
 FILES  ?= examples/broadcast-invoice.pdf
-Q      ?= What is the Sales Region?
+Q      ?= What is the Billing phone?
 NANO   ?= runs/nano
 
 BIN  := $(VENV)/bin

@@ -37,7 +37,7 @@ from leopard.model import LeopardConfig
 from leopard.model.dummy import build_dummy
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "broadcast-invoice.pdf"
-QUESTIONS = ("What is the Sales Region?", "What is the total?", "Who is the advertiser?")
+QUESTIONS = ("What is the Billing phone?", "What is the total?", "Who is the advertiser?")
 EAGER = "transformers eager float32"
 FORMS: dict[str, LoadSettings] = {
     "leopard torch float32": LoadSettings(dtype="float32"),

@@ -14,7 +14,7 @@ from leopard.cli.main import build_app
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-PRINTED = "National"
+PRINTED = "(916)325-3266"
 
 
 def test_the_first_forty_lines_show_what_it_is_and_how_to_start() -> None:

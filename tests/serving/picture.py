@@ -15,7 +15,7 @@ from tests.serving.live import live
 from tests.serving.test_page import CHROMIUM
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "broadcast-invoice.pdf"
-QUESTIONS = ("What is the Sales Region?",)
+QUESTIONS = ("What is the Billing phone?",)
 WIDTH_PX, HEIGHT_PX = 1280, 800
 
 

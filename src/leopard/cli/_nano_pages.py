@@ -62,10 +62,12 @@ class ReadingPages:
         return DocumentDraft(made.pdf, tuple(asked))
 
     def _fonts(self) -> tuple[str, ...]:
+        from leopard.curation.reading_fonts import READING_FONTS
         from leopard.curation.reading_pages import HELD_OUT_FONTS, TRAIN_FONTS
         from leopard.curation.synthesis.printer import printer
 
-        return printer().available(HELD_OUT_FONTS if self.held_out else TRAIN_FONTS)
+        wanted = HELD_OUT_FONTS if self.held_out else TRAIN_FONTS + READING_FONTS
+        return printer().available(wanted)
 
     def _receipts(self, seed: int) -> DocumentDraft | None:
         from leopard.curation.receipts import write_receipts
@@ -81,6 +83,7 @@ class ReadingPages:
 @cache
 def _maker(split: Split) -> SampleMaker:
     """The maker of documents in this process: few pages, printed without a browser."""
+    from leopard.curation.reading_fonts import READING_FONTS
     from leopard.curation.synthesis.samples import SampleMaker
     from leopard.curation.synthesis.settings import load_preset
 
@@ -88,6 +91,7 @@ def _maker(split: Split) -> SampleMaker:
     settings = preset.model_copy(
         update={
             "max_pages": 8,
+            "fonts": preset.fonts + READING_FONTS,
             "section_weights": (0.4, 0.22, 0.13, 0.09, 0.05, 0.05, 0.03, 0.03),
             "families": {**preset.families, "unanswerable": 20.0},
             "web_renderer": "typst",

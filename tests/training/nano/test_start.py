@@ -26,6 +26,7 @@ from leopard.training.nano.start import (
     END_TOKEN,
     START_TOKEN,
     SURE_RESTS,
+    heard_from,
 )
 from leopard.training.nano.start_counting import FARTHEST, fitted_turns
 from leopard.training.nano.start_pages import PAGE_LAYER
@@ -282,12 +283,12 @@ def test_an_answer_is_counted_from_where_it_began_in_any_turn(
 
 @pytest.mark.parametrize("slope", ASKED_SLOPES)
 def test_the_longest_prompt_holds_nothing_far_that_is_heard_as_near(slope: float) -> None:
-    near = 14 - slope * torch.arange(221).double()
-    cosines, sines = fitted_turns(near, 280, -3.0)
+    near, beyond = heard_from(slope)
+    cosines, sines = fitted_turns(near, beyond, -3.0)
     turned = torch.arange(FARTHEST)[:, None] * ROPE_THETA ** (-torch.arange(len(cosines)) / 32)
     logits = turned.cos() @ cosines + turned.sin() @ sines
-    torch.testing.assert_close(logits[:221], near.float(), atol=0.1, rtol=0)
-    assert logits[280:].max() < -1
+    torch.testing.assert_close(logits[: len(near)], near.float(), atol=0.1, rtol=0)
+    assert logits[beyond:].max() < -1
 
 
 @torch.no_grad()
@@ -343,10 +344,10 @@ def test_the_layers_tell_pages_apart_as_was_learned() -> None:
     found, expected = compared(pages, slots, told=12)
     counts = torch.from_numpy(begins_in(slots.numpy().astype("uint8"))).view(len(slots), -1).sum(1)
     ends = counts.cumsum(0)[torch.tensor(pages).cumsum(0) - 1] - 1
-    first, _, _, last = expected[ends].tolist()  # crops with the same print, in two pages
-    assert abs(first - last) > 0.3 * float(expected.abs().max())
+    same = expected[ends[[0, 2, 3]]]  # crops with the same print, in three pages
+    assert same.max() - same.min() > 0.3 * expected.abs().max()
     torch.testing.assert_close(found, expected, atol=0.15 * float(expected.abs().max()), rtol=0)
-    assert torch.corrcoef(torch.stack([found, expected]))[0, 1] > 0.99
+    assert torch.corrcoef(torch.stack([found, expected]))[0, 1] > 0.985
 
 
 @torch.no_grad()

@@ -3,7 +3,7 @@
 Two things learn together to say the same: what stands around the beginnings of a page
 (`Surroundings`, a part of the encoder), and what a question asks for. The second is just what the
 first two layers of the small language model can do: vectors of letter triples by gated units,
-their means with weights that fall with the distance, and gated units on these. A question chooses
+their means with weights that change with the distance, and gated units on these. A question chooses
 among all beginnings of a document, or none of them (cross entropy; Henderson et al. 2017,
 arXiv 1705.00652). Before that it chooses among the pages, by what else is asked and their headings,
 and beginnings on other pages count less: two looks, as of a memory network (Sukhbaatar et al. 2015,
@@ -35,15 +35,15 @@ if TYPE_CHECKING:
 
 TRIPLE_UNITS, ASKED_UNITS = 400, 300
 """Gated units that letter triples of a question are turned into vectors by, and its mean."""
-ASKED_SLOPES = (0.05, 0.02)
-"""Attention logits that a letter's distance costs in gathering what is asked, for each mean: one
-hears the end of a question best, where labels are, the other its beginning, too, where it says in
-which part of the document."""
+ASKED_SLOPES = (0.05, 0.02, -0.05)
+"""Attention logits that a letter's distance costs in gathering what is asked, for each mean: the
+first hears the end of a question best, where labels are; the last its beginning, where it often
+says in which part of the document (`For Lund Office: ..`)."""
 ASKED_LENGTH = 11.0
 """How long means of vectors are taken to be, as a factor."""
 QUICK, QUICKER = 10.0, 3.0
 """So much quicker do logits of their own learn than other parameters, and what is said of pages."""
-PAGE_SHARE = 0.3
+PAGE_SHARE = 0.6
 """Weight of choosing the page in what is learned."""
 HEADINGS_HEARD = 2.0
 """How loud a heading is where it is looked for: the cell that has it also hears itself."""
@@ -274,7 +274,7 @@ def question_classes(question: str) -> Tensor:
 
 
 def _falling(count: int, slope: float) -> Tensor:
-    """Weights of characters, the last one's the largest, (count,)."""
+    """Weights of characters, the last one's the largest unless the slope is negative, (count,)."""
     logits = slope * torch.arange(count, dtype=torch.float32)
     return ASKED_LENGTH * logits.softmax(0)
 

@@ -42,6 +42,8 @@ EMPTY_LINE_SHARE = 0.1
 LEAST_PLACES = 150
 """Crops with fewer printed places teach too little."""
 OTHER_CROP_SHARE = 0.12
+MOST_OF_LESSON = 8
+"""Crops of a lesson that are taken at most: its pages are all in one font."""
 MISHEARD = 0.04
 """Share of the characters told of the column before that are other ones."""
 
@@ -62,17 +64,18 @@ def crop_lessons(lessons: Sequence[Lesson]) -> list[CropLesson]:
     """The crops of pages that have enough to read: tiles, or an image without tiles.
 
     Some of the others come along: nothing is to be read on thumbnails and margins. Some lessons
-    are scans.
+    are scans. Of a long one only some crops are taken.
     """
     rng = random.Random(sum(len(lesson.glyphs) for lesson in lessons))
     if rng.random() < SCANNED:
         lessons = [replace(lesson, image=scanned(lesson.image, rng)) for lesson in lessons]
-    return [
+    crops = [
         crop
         for lesson in lessons
         for crop in _all_crops(lesson)
         if np.count_nonzero(crop.dense) >= LEAST_PLACES or rng.random() < OTHER_CROP_SHARE
     ]
+    return rng.sample(crops, min(MOST_OF_LESSON, len(crops)))
 
 
 def _all_crops(lesson: Lesson) -> list[CropLesson]:

@@ -5,6 +5,7 @@ Knows nothing of where pages come from (`PageSource`) or where the result is kep
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +20,7 @@ from leopard.training.nano.course import Course, CourseSettings
 from leopard.training.nano.lessons import PageSource
 from leopard.training.nano.meaning import Meaning
 from leopard.training.nano.package import new_model, new_surroundings, take_meaning
-from leopard.training.nano.reader_stage import ReadingLessons, prepare_crop_lessons
+from leopard.training.nano.reader_stage import CropLesson, ReadingLessons, prepare_crop_lessons
 from leopard.training.nano.workers import LessonStream, PagePlan
 
 PLAIN_READER = ("stem", "position", "_head", "told")
@@ -37,6 +38,8 @@ class ReaderStage:
     plan: PagePlan = field(default_factory=PagePlan)
     batch: int = 12
     """Crops of one step."""
+    mixed: int = 360
+    """Crops that are waited for and drawn from, so that those of a step are of many documents."""
     course: CourseSettings = field(
         default_factory=lambda: CourseSettings(steps=3000, learning_rate=1.5e-3)
     )
@@ -67,9 +70,17 @@ def train_reader(
     first = stage.seed * 10**9 + course.step * 4 * stage.batch
     stream = LessonStream(source, stage.plan, prepare_crop_lessons, first_seed=first)
 
+    waiting: list[CropLesson] = []
+    rng = random.Random(f"reader:{first}")
+
+    def draw() -> CropLesson:
+        while len(waiting) < stage.mixed:
+            waiting.append(stream.take())
+        return waiting.pop(rng.randrange(len(waiting)))
+
     def step() -> dict[str, float]:
         lessons.are_heads_alone = start is not None and course.step < HEADS_ALONE
-        loss, figures = lessons([stream.take() for _ in range(stage.batch)])
+        loss, figures = lessons([draw() for _ in range(stage.batch)])
         loss.backward()
         return {"loss": loss.item(), **figures}
 

@@ -89,7 +89,6 @@ from leopard.training.nano.zones import (
     AROUND,
     AROUNDS,
     ASIDE,
-    ASKED,
     ASSISTANT,
     AXIS,
     BEFORE,
@@ -137,6 +136,7 @@ from leopard.training.nano.zones import (
     TWO_BEFORE,
     USER,
     around_line,
+    asked_numbers,
     axis_codes,
     directions,
     ordinal_of_slot,
@@ -418,6 +418,11 @@ def _find_next(heads: Heads) -> None:
 
 ASKED_REACH = 220
 """Tokens back to which they gather: a question, how to answer it, and the answer so far."""
+RISING_REACH, TO_LABEL = 140, SIDE**2 + 13
+"""The same for the mean in which the beginning counts most; and fewest tokens back to the label of
+the last image: its cells and a question of a few words."""
+HIGHEST, LOWEST = 14.0, 5.0
+"""Attention logit of the token itself, where logits fall with the distance and where they rise."""
 ASKED_SIZE = 0.06
 """How large what is asked for is in the stream, as a share of what it was when it was learned."""
 LOUDER = 1.03
@@ -429,26 +434,22 @@ FIRST_GATHERING = 1 + JOINING_HEADS[-1]
 
 
 def _gather(heads: Heads) -> None:
-    """Layer 1: means of a question's letters, the last one's counting most."""
+    """Layer 1: means of a question's letters, the last one's counting most, or the first one's."""
     length = ASKED_LENGTH * ASKED_SIZE / (TRIPLE_SIZE * LOUDER)
     for number, slope in enumerate(ASKED_SLOPES):
         head = FIRST_GATHERING + number
         _read_back(heads, head, slope)
-        asked = directions(ASKED + number * AROUND, AROUND) * length
+        asked = torch.eye(DIM)[asked_numbers(number)] * length
         heads.carry(head, directions(OWN_TRIPLE, AROUND) / TEXT_SCALE, asked)
 
 
 def _read_back(heads: Heads, head: int, slope: float) -> None:
-    """Text attends to letters of questions before it, the more the nearer; no more from some on.
-
-    The logit falls in a straight line, so the shares of a question's letters stay the same however
-    much stands behind it.
-    """
-    root, least, highest = math.sqrt(HEAD), 3.0, 14.0
-    near = highest - slope * torch.arange(ASKED_REACH + 1).double()
+    """Text attends to letters of questions before it, and to none from some distance on."""
+    root, least = math.sqrt(HEAD), 3.0
+    near, beyond = heard_from(slope)
     heads.clear(head)
     heads.query[head, :RESTING, TEXT] = root / (FLAG * TEXT_SCALE)
-    for half, part in enumerate(fitted_turns(near, ASKED_REACH + 60, -least)):
+    for half, part in enumerate(fitted_turns(near, beyond, -least)):
         first = half * HALF
         heads.key[head, first : first + len(part), TEXT] = part / (FLAG * TEXT_SCALE)
     heads.key[head, RESTING, IMAGE] = -400 / (FLAG * IMAGE_SCALE)
@@ -456,6 +457,23 @@ def _read_back(heads: Heads, head: int, slope: float) -> None:
     heads.key[head, RESTING, ASIDE] = -400 / TEXT_SCALE
     heads.rest(head, RESTING, least, TEXT_MARK)
     heads.rest(head, RESTING, 10.0, IMAGE_MARK)
+
+
+def heard_from(slope: float) -> tuple[Tensor, int]:
+    """Attention logits of letters by their distance, and the distance from which none is heard.
+
+    They change in a straight line, so the shares of a question's letters stay the same however much
+    stands behind it. Where they rise, they must end before the label of the last image.
+
+    Args:
+        slope: What a token's distance costs.
+
+    Returns:
+        Logits from distance 0 on, (distances,), and the distance.
+    """
+    if slope > 0:
+        return HIGHEST - slope * torch.arange(ASKED_REACH + 1).double(), ASKED_REACH + 60
+    return LOWEST - slope * torch.arange(RISING_REACH + 1).double(), TO_LABEL
 
 
 BEGIN_LOGIT = 40.0
@@ -518,4 +536,5 @@ def _look_near(heads: Heads, head: int, line: int, meaning: Meaning, sharpness: 
 
 def _asked() -> Tensor:
     """What gives what a question asks for, as it was learned, (MEANS * AROUND, DIM)."""
-    return directions(ASKED, MEANS * AROUND) / (ASKED_SIZE * TEXT_SCALE)
+    means = [torch.eye(DIM)[asked_numbers(mean)] for mean in range(MEANS)]
+    return torch.cat(means) / (ASKED_SIZE * TEXT_SCALE)

@@ -42,6 +42,7 @@ from leopard.training.nano.zones import (
     IMAGE_SCALE,
     LABEL,
     LETTER,
+    MEANS,
     OF_PAGE,
     OWN_TRIPLE,
     PAGE_CODE,
@@ -146,7 +147,7 @@ def mark_labels(mlp: Any) -> None:
     mlp.down_proj.weight[LABEL, unit] = ANSWER_FLAG / (step * (1 - least))
 
 
-FIRST_HEAD = 3 + JOINING_HEADS[-1]
+FIRST_HEAD = 1 + JOINING_HEADS[-1] + MEANS
 """Head of layer 1 that brings labels; the next one brings headings."""
 PER_TOKEN, FARTHEST_LABEL = 0.045, 2400
 """Attention logits that a token's distance costs, and how far back labels are looked for: more than

@@ -16,7 +16,6 @@ from leopard.training.nano.characters import LINES_PER_CELL, PLACES_PER_LINE
 from leopard.training.nano.meaning import ASKED_UNITS, TRIPLE_UNITS, Meaning
 from leopard.training.nano.zones import (
     AROUND,
-    ASKED,
     BEFORE,
     CHOSEN,
     CODE,
@@ -38,6 +37,7 @@ from leopard.training.nano.zones import (
     TEXT,
     TEXT_SCALE,
     TWO_BEFORE,
+    asked_numbers,
     directions,
     slot_frame,
     wave_angles,
@@ -80,7 +80,8 @@ def mean_to_meant(mlp: Any, first: int, meaning: Meaning, length: float) -> None
         meaning: What was learned.
         length: How long what is asked is in the stream, as a factor.
     """
-    units, asked = slice(first, first + ASKED_UNITS), slice(ASKED, ASKED + MEANS * AROUND)
+    units = slice(first, first + ASKED_UNITS)
+    asked = torch.cat([torch.arange(DIM)[asked_numbers(mean)] for mean in range(MEANS)])
     for part, own in ((mlp.gate_proj, meaning.gate), (mlp.up_proj, meaning.up)):
         part.weight[units] = 0
         part.weight[units, asked] = own.weight / (length * TEXT_SCALE)

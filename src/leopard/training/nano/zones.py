@@ -88,13 +88,15 @@ BEFORE = CODE
 SAID = 2 * CODE
 TWO_BEFORE = 3 * CODE
 ASKED = 4 * CODE
-MEANS = 2
-"""Means of a question's letters."""
-OWN_TRIPLE = ASKED + MEANS * AROUND
+MEANS = 3
+"""Means of a question's letters; the last one is kept elsewhere (`asked_numbers`)."""
+OWN_TRIPLE = ASKED + (MEANS - 1) * AROUND
 OWN = AROUNDS
 """Where tokens that are no letters have something of their own: where no head of the first layer
 reads it, as those that look for the left cell would."""
 OWN_SIZE = 48
+LAST_ASKED = OWN + OWN_SIZE
+"""Where the last of the means is; it is written by the second layer."""
 COUNTED = SLOTS * CODE - 40
 """Characters since the answer began, as an ordinal. The first token has something here too, so no
 head may look for visual tokens by these numbers."""
@@ -131,7 +133,7 @@ SURE_SIZE = 0.1
 """Size of a step in being sure."""
 assert ASIDE < DIM
 assert OWN_TRIPLE + AROUND <= COUNTED
-assert OWN + OWN_SIZE <= ROW
+assert LAST_ASKED + AROUND <= ROW
 assert PLACES * CODE <= PAGE_CODE <= COUNTED - PAGE_CODE_SIZE
 assert OF_PAGE + PAGE_CODE_SIZE < AROUNDS
 
@@ -139,6 +141,12 @@ assert OF_PAGE + PAGE_CODE_SIZE < AROUNDS
 def directions(start: int, count: int) -> Tensor:
     """Unit vectors of a zone, (count, DIM)."""
     return torch.eye(DIM)[start : start + count]
+
+
+def asked_numbers(mean: int) -> slice:
+    """Numbers of the stream that hold one of the means of a question's letters."""
+    start = LAST_ASKED if mean == MEANS - 1 else ASKED + mean * AROUND
+    return slice(start, start + AROUND)
 
 
 def slot_frame(slot: int) -> Tensor:
