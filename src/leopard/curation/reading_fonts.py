@@ -1,9 +1,8 @@
 """Font families that lessons in reading are set in besides those of the data engine.
 
-A reader that has seen a few families misreads the letters of others: what a 3, a dollar sign or a
-blank looks like differs more between families than within. Those that a computer lacks are left
-out; docs/curation.md says which packages have them. None is a held-out family under another name.
-Knows nothing of pages.
+A reader that has seen a few families misreads the same letters of another one all over a document.
+Families that a computer lacks are left out; docs/curation.md says where they come from. Those held
+out for testing are not among them. Knows nothing of pages.
 """
 
 READING_FONTS = (
