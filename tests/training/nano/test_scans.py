@@ -10,7 +10,13 @@ from PIL import Image, ImageDraw
 from leopard.processor.crops import plan_crops, stack_crops
 from leopard.schema.geometry import ImageSize
 from leopard.training.nano.lessons import Lesson
-from leopard.training.nano.reader_stage import GEOMETRY, MAX_TILES, POLICY, crop_lessons
+from leopard.training.nano.reader_stage import (
+    GEOMETRY,
+    MAX_TILES,
+    MOST_OF_LESSON,
+    POLICY,
+    crop_lessons,
+)
 from leopard.training.nano.scans import scanned
 from tests.training.nano.test_characters import line
 
@@ -62,3 +68,18 @@ def test_some_lessons_are_scans() -> None:
     assert len(crops) == len(lessons)
     assert 0.1 * len(crops) < len(scans) < 0.7 * len(crops)
     assert all(np.array_equal(scan.dense[:40, :40], crops[0].dense[:40, :40]) for scan in scans)
+
+
+def test_of_a_long_lesson_only_some_crops_are_taken_from_all_over() -> None:
+    words = ("Order 475299, Ingrid", "Lund Office, 07-12-31")
+    pages = [
+        Lesson(
+            page(),
+            tuple(g for row in range(12) for g in line(words[n % 2], 20, 20 + 28 * row)),
+            (),
+        )
+        for n in range(2 * MOST_OF_LESSON)
+    ]
+    crops = crop_lessons(pages)
+    assert len(crops) == MOST_OF_LESSON
+    assert len({crop.dense.tobytes() for crop in crops}) == len(words)

@@ -341,13 +341,13 @@ def test_the_layers_tell_pages_apart_as_was_learned() -> None:
             rows = line(title, 4, 20) if number == min(1, count - 1) else []
             crops.append(cells([*rows, *line("x", 64, 200), *line("Kowalski", 200, 200)]))
     slots = torch.cat(crops)
-    found, expected = compared(pages, slots, told=12)
+    found, expected = compared(pages, slots, told=10)
     counts = torch.from_numpy(begins_in(slots.numpy().astype("uint8"))).view(len(slots), -1).sum(1)
     ends = counts.cumsum(0)[torch.tensor(pages).cumsum(0) - 1] - 1
     same = expected[ends[[0, 2, 3]]]  # crops with the same print, in three pages
     assert same.max() - same.min() > 0.3 * expected.abs().max()
     torch.testing.assert_close(found, expected, atol=0.15 * float(expected.abs().max()), rtol=0)
-    assert torch.corrcoef(torch.stack([found, expected]))[0, 1] > 0.985
+    assert torch.corrcoef(torch.stack([found, expected]))[0, 1] > 0.99
 
 
 @torch.no_grad()
