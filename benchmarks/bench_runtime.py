@@ -46,6 +46,7 @@ def plain_answer(generator: LocalGenerator, pages: list, text: str) -> int:
             input_ids=ids,
             attention_mask=torch.ones_like(ids),
             pixel_values=pixels,
+            grids=torch.tensor(prepared.plan.grids),
             max_new_tokens=1,
             do_sample=False,
         )

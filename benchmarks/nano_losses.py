@@ -67,13 +67,13 @@ class Asker:
         if is_read:
             pixels = torch.from_numpy(stack_crops([page.image for page in pages], plan))
             encoder = self.inner.vision_encoder
-            features = torch.cat([encoder(part).last_hidden_state for part in pixels.split(4)])
+            features = encoder(pixels, grids=plan.grids, chunk=4).last_hidden_state
         else:
             slots = [image_slots(p.glyphs, i)[0] for p, i in zip(pages, plan.images, strict=True)]
             classes = torch.from_numpy(np.concatenate(slots)).long()
             per_crop = GEOMETRY.visual_tokens_per_crop
             features = self.inner.vision_encoder.spelling.known(
-                classes.unflatten(0, (-1, per_crop))
+                classes.unflatten(0, (-1, per_crop)), plan.grids
             )
         self._read(self.inner.connector(features).flatten(0, 1))
 

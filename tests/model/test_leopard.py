@@ -129,6 +129,20 @@ def test_beams_keep_the_crops_of_each_prompt_together(model, crops):
     assert both[1].tolist() == alone[0].tolist()
 
 
+def test_grids_of_each_prompt_are_repeated_together_for_beams(model):
+    ids = torch.cat([prompt(6), prompt(6, start=30)])
+    grids = torch.tensor([[2, 2], [0, 0], [0, 0], [1, 1], [1, 2]])
+    _, inputs = model._expand_inputs_for_generation(2, input_ids=ids, grids=grids)
+    first, second = grids[:2].tolist(), grids[2:].tolist()
+    assert inputs["grids"].tolist() == [*first, *first, *second, *second]
+
+
+def test_an_encoder_that_joins_tiles_asks_for_grids(model, crops, monkeypatch):
+    monkeypatch.setattr(LeopardConfig, "joins_tiles", True)
+    with pytest.raises(ValueError, match="grids is missing for 3 crops"):
+        model.get_image_features(crops)
+
+
 def test_gradients_reach_all_three_parts_with_checkpointing(crops):
     model = build_dummy("tiny").train()
     model.gradient_checkpointing_enable()

@@ -68,3 +68,18 @@ def test_weights_survive_a_folder(tmp_path: Path) -> None:
 def test_a_line_has_as_many_places_as_a_cell_has_columns() -> None:
     with pytest.raises(ValueError, match="places_per_line is 5; it must be 7"):
         reader(**{**SPELLING, "places_per_line": 5})
+
+
+def test_pages_are_read_in_chunks_and_passed_on_whole() -> None:
+    torch.manual_seed(1)
+    encoder = reader(**SPELLING, ordinal_waves=[1.0], blank_class=4)  # type: ignore[arg-type]
+    assert encoder.config.joins_tiles
+    assert not reader(**SPELLING).config.joins_tiles
+    pixels = torch.randn(6, 3, 56, 56)
+    with torch.inference_mode():
+        whole = encoder(pixels, grids=[(2, 2), (0, 0)]).last_hidden_state
+        parts = encoder(pixels, grids=[(2, 2), (0, 0)], chunk=4).last_hidden_state
+        alone = encoder(pixels).last_hidden_state
+    torch.testing.assert_close(parts, whole)
+    is_other = (whole != alone).flatten(1).any(1)
+    assert is_other.tolist() == [False, False, True, False, True, False]  # right-hand tiles

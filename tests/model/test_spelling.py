@@ -7,11 +7,13 @@ import torch
 
 from leopard.model.reader import LeopardReaderConfig
 from leopard.model.spelling import Ordinals, Spelling
+from leopard.model.tiling import by_page
 
 PLACES = 7
 
 
-BLANK, STOP = 4, 5
+BLANK, STOP, COLON = 4, 5, 6
+MARKS = {" ": BLANK, ".": STOP, ":": COLON}
 
 
 def small_spelling(*, side: int = 2) -> Spelling:
@@ -114,7 +116,9 @@ def row_of_slots(*cells: str) -> torch.Tensor:
     """Classes of a crop whose first row has these characters on its upper lines."""
     slots = torch.zeros(1, len(cells) ** 2, 2 * (PLACES + 2), dtype=torch.long)
     for cell, text in enumerate(cells):
-        classes = [{" ": BLANK, ".": STOP}.get(char) or 1 + ord(char) % 3 for char in text]
+        classes = [
+            {" ": BLANK, ".": STOP, ":": COLON}.get(char) or 1 + ord(char) % 3 for char in text
+        ]
         slots[0, cell, : len(text)] = torch.tensor(classes)
         for back, number in enumerate(classes[:-3:-1]):
             slots[0, cell, 2 * PLACES + back] = number
@@ -136,7 +140,8 @@ def test_reading_out_ends_before_the_stop_of_a_sentence(
 ) -> None:
     spelling, slots = small_spelling(side=3), row_of_slots(*cells)
     torch.nn.init.normal_(spelling.codes)
-    assert [tuple(at) for at in spelling._ends_sentence(slots)[0].nonzero().tolist()] == found
+    ends = spelling._ends_sentence(slots.unflatten(1, (3, 3)))[0].flatten(0, 1)
+    assert [tuple(at) for at in ends.nonzero().tolist()] == found
     codes = spelling.known(slots)[0, :, : 2 * PLACES * 3].unflatten(-1, (-1, 3))
     is_coded = codes.abs().sum(-1) > 0
     expected = slots[0, :, : 2 * PLACES] > 0
@@ -145,39 +150,32 @@ def test_reading_out_ends_before_the_stop_of_a_sentence(
     assert torch.equal(is_coded, expected)
 
 
-def letters(*lengths: int) -> torch.Tensor:
-    """Codes of cells with so many characters each, (cells, 3, 4); the last number says there is."""
-    generator = torch.Generator().manual_seed(1)
-    codes = torch.randn(len(lengths), 3, 4, generator=generator)
-    codes[..., -1] = 0.5
-    for cell, length in zip(codes, lengths, strict=True):
-        cell[length:] = 0
-    return codes
-
-
 WAVES = (1.0, 0.3)
 
 
-def told(codes: torch.Tensor, colon: tuple[int, int] = (0, 0)) -> dict[str, torch.Tensor]:
-    """Ordinals of a row of cells with one line, by what they say, in waves or as marks.
+def told(*texts: str) -> dict[str, torch.Tensor]:
+    """Ordinals of the first row of a page, by what they say, in waves or as marks.
 
-    A colon stands at one place, (cell, place): counted from the end of the cell before.
+    Args:
+        *texts: Of each cell of its upper lines, a tile for every three.
     """
-    before = torch.zeros(len(codes), 1, 4)
-    before[1:] = codes[:-1, -1:]
-    lines = torch.cat([before, codes], 1)[None, None, :, None]
-    colons = torch.zeros(lines.shape[:-1], dtype=torch.bool)
-    colons[0, 0, colon[0], 0, colon[1]] = True
-    found = Ordinals(WAVES)(lines, colons)[0, 0]
-    first, begun, end, is_open, run, begins = found.split((4, 4, 4, 1, 1, 1), -1)
-    return {
-        "first": first,
-        "begun": begun,
-        "end": end,
-        "open": is_open[:, 0],
-        "run": run[:, 0],
-        "begins": begins[:, 0],
-    }
+    config = LeopardReaderConfig(
+        image_size=3 * 4 * PLACES,
+        patch_size=4 * PLACES,
+        lines_per_cell=2,
+        places_per_line=PLACES,
+        last_per_line=2,
+        num_classes=7,
+        code_size=3,
+        blank_class=BLANK,
+        colon_class=COLON,
+        ordinal_waves=WAVES,
+    )
+    tiles = [row_of_slots(*texts[at : at + 3]) for at in range(0, len(texts), 3)]
+    cells = torch.cat([row_of_slots("", "", ""), *tiles]).unflatten(1, (3, 3))
+    found = by_page(Ordinals(config), cells, grids=[(1, len(tiles))])[1:, 0].flatten(0, 1)
+    first, begun, run, begins = found.split((8, 8, 2, 2), -1)
+    return {"first": first[:, :4], "begun": begun[:, :4], "run": run[:, 0], "begins": begins[:, 0]}
 
 
 def waves(*ordinals: int) -> torch.Tensor:
@@ -185,31 +183,28 @@ def waves(*ordinals: int) -> torch.Tensor:
     return torch.stack([angles.cos(), angles.sin()], -1).flatten(1)
 
 
-def test_places_are_counted_along_a_row_and_gaps_count_too() -> None:
-    found = told(letters(3, 2, 0, 1))
-    torch.testing.assert_close(found["first"], waves(0, 3, 5, 8))
-    torch.testing.assert_close(found["end"][3:], waves(9) - waves(0))
-    assert not found["end"][:3].any()
-    assert not told(letters(3, 2, 0, 0))["end"].any()  # nothing reaches the edge of the crop
-    assert found["run"].tolist() == [1, 1, 0, 0]
-    assert found["open"].tolist() == [1, 1, 1, 1]  # what began at the edge may be a label's end
-    assert told(letters(0, 2, 0, 1))["open"].tolist() == [1, 1, 0, 0]
+def test_places_are_counted_along_a_row_of_tiles_and_gaps_count_too() -> None:
+    found = told("abc", "ab", "", "a", "", "abc")
+    torch.testing.assert_close(found["first"], waves(0, 3, 5, 8, 9, 12))
+    assert not found["run"].any()  # nothing reaches the edge of the first tile
+    found = told("", "", "abc", "ab", "c", "", "", "", "")
+    torch.testing.assert_close(found["first"][2:5], waves(6, 9, 11))
+    assert found["run"].tolist() == [0, 0, 0, 1, 1, 0, 0, 0, 0]
 
 
-BLANK_CODE = torch.tensor([0.3, 0.3, 0.3, 0.0])
+def test_a_word_that_goes_on_in_the_next_tile_does_not_begin_there() -> None:
+    assert told("", "", "abc", "ab", "", "")["begins"].tolist() == [0, 0, 1, 0, 0, 0]
+    assert told("", "", "abc", " ab", "", "")["begins"].tolist() == [0, 0, 1, 1, 0, 0]
+    assert told("", "", "", "ab", "", "")["begins"].tolist() == [0, 0, 0, 1, 0, 0]
 
 
 def test_a_value_is_told_by_its_first_word_and_begins_behind_a_colon() -> None:
-    codes = letters(3, 0, 3, 3)
-    codes[2, 1] = BLANK_CODE  # between two characters
-    found = told(codes)
+    found = told("abc", "", "a b")
     torch.testing.assert_close(found["begun"][2:3], waves(6))
     assert not found["begun"][1].any()
-    assert found["begins"].tolist() == [1, 0, 1, 0]  # the last cell goes on without a blank
-    torch.testing.assert_close(told(codes, (2, 1))["begun"][2:3], waves(8))  # `a: b`
-    codes = letters(3, 3)
-    codes[1, 1] = BLANK_CODE
-    torch.testing.assert_close(told(codes)["begun"][1:], waves(5))  # what comes before began left
+    assert found["begins"].tolist() == [1, 0, 1]
+    torch.testing.assert_close(told("abc", "", ": b")["begun"][2:3], waves(8))
+    torch.testing.assert_close(told("abc", "a b", "")["begun"][1:2], waves(5))  # goes on before
 
 
 def test_gaps_of_a_table_are_told_from_blanks_between_words() -> None:

@@ -1,4 +1,4 @@
-"""What stands around the lines of a crop: each kind of bag by itself."""
+"""What stands around the lines of a page: each kind of bag by itself, and across tiles."""
 
 from __future__ import annotations
 
@@ -143,12 +143,55 @@ def test_a_line_tells_what_begins_in_it() -> None:
     )
 
 
+def page(rows: int, columns: int, tiles: dict[int, Tensor]) -> Tensor:
+    """An empty thumbnail, then tiles; those that are not given are empty."""
+    empty = crop({})
+    return torch.cat([empty, *(tiles.get(number, empty) for number in range(rows * columns))])
+
+
+@pytest.mark.parametrize("kind", ["before", "head"])
 @torch.no_grad()
-def test_the_last_column_tells_the_next_crop_what_stands_there() -> None:
+def test_a_label_in_the_tile_on_the_left_is_known(kind: str) -> None:
+    made = surroundings(kind)
+    slots = page(1, 2, {0: crop({(4, 2): LABEL}), 1: crop({(4, 0): VALUE})})
+    found = made(slots, CODES, [(1, 2)])[2, 2, 0, 0]
+    torch.testing.assert_close(found, bag(made, LABEL), atol=0.02, rtol=0)
+    assert not made(slots, CODES)[2, 2, 0, 0].any()  # without grids each crop stands for itself
+
+
+@torch.no_grad()
+def test_the_head_of_a_column_two_tiles_further_up_is_known() -> None:
+    made = surroundings("top")
+    gap = {(row, 2): OTHER for row in range(2, 2 * SIDE, 4)}
+    tiles = {1: crop({(0, 2): LABEL, **gap}), 3: crop(gap), 5: crop({(2, 2): VALUE})}
+    found = made(page(3, 2, tiles), CODES, [(3, 2)])
+    torch.testing.assert_close(found[6, 1, 2, 0], bag(made, LABEL), atol=0.02, rtol=0)
+
+
+@torch.no_grad()
+def test_pages_do_not_know_of_each_other() -> None:
+    made = surroundings(*BAGS)
+    tiles = {number: crop({(number, 1): LABEL, (8, 3): VALUE}) for number in range(4)}
+    one, other = page(2, 2, tiles), crop({(1, 0): OTHER, (3, 0): VALUE})
+    together = made(torch.cat([one, other, one]), CODES, [(2, 2), (0, 0), (2, 2)])
+    parts = [made(one, CODES, [(2, 2)]), made(other, CODES), made(one, CODES, [(2, 2)])]
+    torch.testing.assert_close(together, torch.cat(parts))
+
+
+@torch.no_grad()
+def test_a_page_has_its_heading_in_the_last_line_of_its_first_tile_alone() -> None:
     made = surroundings()
-    made.carry[0].copy_(torch.eye(32))
-    slots = crop({(0, SIDE - 1): OTHER, (3, SIDE - 1): VALUE})
-    torch.testing.assert_close(around(made, slots, 3, SIDE - 1), bag(made, VALUE))
+    made.heading[0].copy_(torch.eye(32))
+    tiles = {number: crop({(2 * SIDE - 1, SIDE - 1): VALUE}) for number in range(4)}
+    tiles[1] = crop({(0, 0): LABEL, (2 * SIDE - 1, SIDE - 1): VALUE})
+    found = made(page(2, 2, tiles), CODES, [(2, 2)])[:, -1, -1, -1]
+    torch.testing.assert_close(found[1], bag(made, LABEL), atol=0.03, rtol=0)
+    assert not found[[0, 2, 3, 4]].any()
+
+
+def test_grids_of_other_images_are_refused() -> None:
+    with pytest.raises(ValueError, match="2 crops, but grids of 5"):
+        surroundings()(torch.cat([crop({}), crop({})]), CODES, [(2, 2)])
 
 
 def test_what_follows_in_a_row_is_told() -> None:
@@ -162,7 +205,6 @@ def test_what_follows_in_a_row_is_told() -> None:
 @torch.no_grad()
 def test_the_last_line_of_a_crop_tells_its_heading() -> None:
     made = surroundings()
-    made.carry[0].copy_(torch.eye(32))
     made.heading[0].copy_(torch.eye(32))
     made.heading[1].copy_(2 * torch.eye(32))
     rows = {(1, 0): LABEL, (3, 2): OTHER, (2 * SIDE - 1, SIDE - 1): VALUE}

@@ -18,11 +18,15 @@ def example(length, crops=0, first_is_answer=False):
         "loss_mask": labels != -100,
         "num_crops": torch.tensor([crops] if crops else [], dtype=torch.int64),
     }
-    return {**made, "pixel_values": torch.full((crops, 3, 2, 2), float(crops))} if crops else made
+    if not crops:
+        return made
+    pixels = torch.full((crops, 3, 2, 2), float(crops))
+    return {**made, "pixel_values": pixels, "grids": torch.tensor([[1, crops - 1]])}
 
 
 def test_examples_are_padded_on_the_right_to_a_multiple():
     batch = pad_examples([example(3), example(5, crops=2)], pad_token_id=0)
+    assert batch["grids"].tolist() == [[1, 1]]
     assert batch["input_ids"].tolist() == [[1, 2, 3, 0, 0, 0, 0, 0], [1, 2, 3, 4, 5, 0, 0, 0]]
     assert batch["attention_mask"].sum(1).tolist() == [3, 5]
     assert batch["labels"][0].tolist() == [-100, -100, 7, *[-100] * 5]

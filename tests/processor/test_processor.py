@@ -174,7 +174,7 @@ def test_other_containers_hold_the_same(small, kind, expected):
 
 def test_images_alone_become_pixels_alone(small):
     inputs = small(images=[picture(), picture()])
-    assert set(inputs.keys()) == {"pixel_values"}
+    assert set(inputs.keys()) == {"pixel_values", "grids"}
     assert len(inputs.num_crops) == 2
 
 
@@ -191,7 +191,8 @@ def test_unknown_options_are_named(small):
 
 def test_the_report_travels_beside_the_inputs(small):
     inputs = small("q", [picture()])
-    assert set({**inputs}) == {"input_ids", "attention_mask", "pixel_values"}
+    assert set({**inputs}) == {"input_ids", "attention_mask", "pixel_values", "grids"}
+    assert [1 + rows * cols for rows, cols in inputs["grids"].tolist()] == inputs.num_crops.tolist()
     assert "num_crops" in inputs
     assert inputs["num_crops"] is inputs.num_crops
     assert inputs.prompts[0].plan.num_crops == inputs.num_crops.sum()
@@ -331,7 +332,12 @@ def test_names_and_ids_that_engines_ask_for(published):
     assert published.image_token == "<|reserved_special_token_195|>"
     assert published.image_token_id == IMAGE_ID
     assert published.image_token_ids == [IMAGE_ID]
-    assert published.model_input_names == ["input_ids", "attention_mask", "pixel_values"]
+    assert published.model_input_names == [
+        "input_ids",
+        "attention_mask",
+        "pixel_values",
+        "grids",
+    ]
     assert published.batch_decode([[104, 105, 265]], skip_special_tokens=True) == ["hi"]
     assert published.tokens.image_id == IMAGE_ID
     assert published.prompt_builder.visual_tokens_per_crop == 169

@@ -26,6 +26,7 @@ from leopard.inference.vision_cache import (
     VisualTokens,
     WeightsFingerprint,
     crop_key,
+    page_keys,
 )
 from leopard.schema.generation import GenerationRequest
 
@@ -102,6 +103,19 @@ _Seen = tuple[tuple[str, ...], tuple[int, ...], Any, str]
 """Names of images, which of them are left out, their layout, and the scope."""
 _MOST_KNOWN = 256
 """Documents whose crops are remembered by name."""
+_PAGES_AHEAD = 2
+"""Pages that are cut ahead where the tiles of a page are encoded together."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Unit:
+    """Crops that are encoded together: one, or those of a page whose tiles are joined."""
+
+    keys: tuple[str, ...]
+    pixels: NDArray[np.float32]
+    """(crops, 3, side, side)."""
+    grid: tuple[int, int]
+    """Rows and columns of tiles."""
 
 
 class CropEncoder:
@@ -120,6 +134,7 @@ class CropEncoder:
         self._known: OrderedDict[_Seen, tuple[str, ...]] = OrderedDict()
         self._fingerprint = WeightsFingerprint(model.model.vision_encoder, model.model.connector)
         self.chunk = int(model.config.vision_chunk_size)
+        self._joins_tiles = bool(model.config.joins_tiles)
 
     @property
     def tokenizer(self) -> Any:
@@ -168,19 +183,20 @@ class CropEncoder:
             return remembered
         keys: list[str] = []
         found: dict[str, Tensor] = {}
-        waiting: dict[str, NDArray[np.float32]] = {}
-        with closing(made_ahead(self._named_crops(prepared, scope), most=self.chunk)) as crops:
-            for key, crop in crops:
-                keys.append(key)
-                if key in found or key in waiting:
+        waiting: list[_Unit] = []
+        ahead = _PAGES_AHEAD if self._joins_tiles else self.chunk
+        with closing(made_ahead(self._units(prepared, scope), most=ahead)) as units:
+            for unit in units:
+                keys += unit.keys
+                if unit.keys[0] in found or any(unit.keys == other.keys for other in waiting):
                     continue
-                if (entry := self._cache.get(key)) is not None:
-                    found[key] = entry.tokens
+                if (entries := self._cached(unit)) is not None:
+                    found.update(zip(unit.keys, entries, strict=True))
                     continue
-                waiting[key] = crop
-                if len(waiting) >= self.chunk:
+                waiting.append(unit)
+                if sum(len(other.keys) for other in waiting) >= self.chunk:
                     found.update(self._encode(waiting))
-                    waiting = {}
+                    waiting = []
                     yield
         found.update(self._encode(waiting))
         if prepared.image_names:
@@ -208,23 +224,36 @@ class CropEncoder:
         with torch.inference_mode():
             return Visuals(self._stacked(tokens), keys)
 
-    def _named_crops(
-        self, prepared: PreparedRequest, scope: str
-    ) -> Iterator[tuple[str, NDArray[np.float32]]]:
+    def _units(self, prepared: PreparedRequest, scope: str) -> Iterator[_Unit]:
         """Crops with their names, in prompt order."""
         source = prepared.source
-        for image in self._processor.iter_pixels(source.images, source.plan):
-            for crop in image:
-                yield crop_key(crop, scope), crop
+        cut = self._processor.iter_pixels(source.images, source.plan)
+        for image, grid in zip(cut, source.plan.grids, strict=True):
+            keys = [crop_key(crop, scope) for crop in image]
+            if self._joins_tiles:
+                yield _Unit(page_keys(keys, grid), image, grid)
+                continue
+            for key, crop in zip(keys, image, strict=True):
+                yield _Unit((key,), crop[None], (0, 0))
+
+    def _cached(self, unit: _Unit) -> list[Tensor] | None:
+        entries = []
+        for key in unit.keys:
+            if (entry := self._cache.get(key)) is None:
+                return None
+            entries.append(entry.tokens)
+        return entries
 
     @torch.inference_mode()
-    def _encode(self, crops: dict[str, NDArray[np.float32]]) -> dict[str, Tensor]:
-        if not crops:
+    def _encode(self, units: Sequence[_Unit]) -> dict[str, Tensor]:
+        if not units:
             return {}
-        pixels = torch.from_numpy(np.stack(list(crops.values())))
+        pixels = torch.from_numpy(np.concatenate([unit.pixels for unit in units]))
         device = self._model.get_input_embeddings().weight.device
-        tokens = self._model.get_image_features(pixels.to(device)).pooler_output
-        found = dict(zip(crops, tokens.unbind(), strict=True))
+        grids = torch.tensor([unit.grid for unit in units])
+        tokens = self._model.get_image_features(pixels.to(device), grids=grids).pooler_output
+        keys = [key for unit in units for key in unit.keys]
+        found = dict(zip(keys, tokens.unbind(), strict=True))
         for key, value in found.items():
             # A slice would keep the whole chunk in memory.
             self._cache.put(key, VisualTokens(value.clone()))

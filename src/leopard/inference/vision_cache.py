@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
@@ -181,3 +182,19 @@ class WeightsFingerprint:
             flat = tensor.detach().cpu().contiguous().flatten()
             digest.update(flat.view(torch.uint8).numpy().tobytes())
         return digest.hexdigest()
+
+
+def page_keys(crops: Sequence[str], grid: tuple[int, int]) -> tuple[str, ...]:
+    """Keys of a page's crops where each one's visual tokens depend on the others.
+
+    Args:
+        crops: `crop_key` of each crop, in order.
+        grid: Rows and columns of tiles.
+
+    Returns:
+        A key for each crop; the same for the same page only.
+    """
+    page = hashlib.sha256(f"{grid} {' '.join(crops)}".encode()).hexdigest()
+    return tuple(
+        hashlib.sha256(f"{page} {number}".encode()).hexdigest() for number in range(len(crops))
+    )

@@ -137,6 +137,11 @@ class LeopardConfig(PreTrainedConfig):
         return {**values, "model_type": cls.model_type}, rest
 
     @property
+    def joins_tiles(self) -> bool:
+        """Whether the vision encoder must know which tiles make up a page."""
+        return bool(getattr(self.vision_config, "joins_tiles", False))
+
+    @property
     def crop_geometry(self) -> CropGeometry:
         """How one crop becomes visual tokens; 364 px, 14-px patches, factor 2 when published."""
         vision: Any = self.vision_config

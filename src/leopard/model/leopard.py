@@ -6,7 +6,9 @@ Visual tokens replace the placeholders of a prompt one by one. Knows nothing of 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, ClassVar
 
 import torch
@@ -131,23 +133,26 @@ class LeopardModel(LeopardPreTrainedModel):
         """Replace the embedding table of the language model."""
         self.language_model.set_input_embeddings(value)
 
-    def get_image_features(self, pixel_values: Tensor, **_: Any) -> BaseModelOutputWithPooling:
+    def get_image_features(
+        self, pixel_values: Tensor, grids: Tensor | None = None, **_: Any
+    ) -> BaseModelOutputWithPooling:
         """Encode crops into visual tokens, a bounded number of crops at a time.
 
         Args:
             pixel_values: Normalised crops, (num_crops, 3, crop_size, crop_size).
+            grids: Rows and columns of tiles of each image, (num_images, 2), 0 where its thumbnail
+                is all. Only encoders that join tiles need it.
 
         Returns:
             `last_hidden_state`: patch features, (num_crops, num_patches, vision dim);
             `pooler_output`: visual tokens, (num_crops, visual_tokens_per_crop, text dim).
+
+        Raises:
+            ValueError: If an encoder that joins tiles is given no grids, or those of other images.
         """
         weight = self.connector.linear_1.weight
         pixels = pixel_values.to(dtype=weight.dtype)
-        patches = [
-            self.vision_encoder(pixel_values=chunk).last_hidden_state
-            for chunk in pixels.split(self.config.vision_chunk_size)
-        ]
-        features = torch.cat(patches)
+        features = self._patch_features(pixels, grids)
         tokens = [
             self.connector(chunk.to(weight.device))
             for chunk in features.split(self.config.vision_chunk_size)
@@ -155,6 +160,26 @@ class LeopardModel(LeopardPreTrainedModel):
         return BaseModelOutputWithPooling(
             last_hidden_state=features, pooler_output=torch.cat(tokens)
         )
+
+    def _patch_features(self, pixels: Tensor, grids: Tensor | None) -> Tensor:
+        chunk = self.config.vision_chunk_size
+        if not self.config.joins_tiles:
+            return torch.cat(
+                [
+                    self.vision_encoder(pixel_values=part).last_hidden_state
+                    for part in pixels.split(chunk)
+                ]
+            )
+        if grids is None:
+            raise ValueError(
+                f"grids is missing for {len(pixels)} crops, and this vision encoder joins the "
+                "tiles of a page; pass on what the processor returns, `grids` with `pixel_values`"
+            )
+        pairs = [(int(rows), int(columns)) for rows, columns in grids.tolist()]
+        found: Tensor = self.vision_encoder(
+            pixel_values=pixels, grids=pairs, chunk=chunk
+        ).last_hidden_state
+        return found
 
     def get_placeholder_mask(
         self, input_ids: Tensor | None, inputs_embeds: Tensor, image_features: Tensor
@@ -199,6 +224,7 @@ class LeopardModel(LeopardPreTrainedModel):
         past_key_values: Cache | None = None,
         inputs_embeds: Tensor | None = None,
         image_features: Tensor | None = None,
+        grids: Tensor | None = None,
         **kwargs: Any,
     ) -> LeopardModelOutput:
         """Run the model.
@@ -212,6 +238,8 @@ class LeopardModel(LeopardPreTrainedModel):
             inputs_embeds: Embeddings, (batch, length, dim), instead of `input_ids`.
             image_features: Visual tokens encoded before, (num_crops, tokens, dim), instead of
                 `pixel_values`.
+            grids: Rows and columns of tiles of each image, (num_images, 2); see
+                `get_image_features`.
             **kwargs: Passed to the language model.
 
         Raises:
@@ -221,7 +249,7 @@ class LeopardModel(LeopardPreTrainedModel):
         if (input_ids is None) == (inputs_embeds is None):
             raise ValueError("give either input_ids or inputs_embeds")
         if pixel_values is not None and image_features is None:
-            image_features = self.get_image_features(pixel_values).pooler_output
+            image_features = self.get_image_features(pixel_values, grids).pooler_output
         embeds = self.get_input_embeddings()(input_ids) if inputs_embeds is None else inputs_embeds
         if image_features is not None:
             features = image_features.to(embeds.device, embeds.dtype)
@@ -303,6 +331,7 @@ class LeopardForConditionalGeneration(LeopardPreTrainedModel, GenerationMixin):
         past_key_values: Cache | None = None,
         inputs_embeds: Tensor | None = None,
         image_features: Tensor | None = None,
+        grids: Tensor | None = None,
         labels: Tensor | None = None,
         logits_to_keep: int | Tensor = 0,
         **kwargs: Any,
@@ -317,6 +346,8 @@ class LeopardForConditionalGeneration(LeopardPreTrainedModel, GenerationMixin):
             past_key_values: Keys and values of earlier positions.
             inputs_embeds: Embeddings, (batch, length, dim), instead of `input_ids`.
             image_features: Visual tokens encoded before, (num_crops, tokens, dim).
+            grids: Rows and columns of tiles of each image, (num_images, 2); see
+                `LeopardModel.get_image_features`.
             labels: Ids to be predicted, (batch, length), unshifted; -100 does not count.
             logits_to_keep: 0 for all positions, n for the last n, or indices of positions.
             **kwargs: Passed to the language model; `num_items_in_batch` divides the summed loss.
@@ -334,6 +365,7 @@ class LeopardForConditionalGeneration(LeopardPreTrainedModel, GenerationMixin):
             past_key_values=past_key_values,
             inputs_embeds=inputs_embeds,
             image_features=image_features,
+            grids=grids,
             **kwargs,
         )
         hidden = outputs.last_hidden_state
@@ -357,8 +389,8 @@ class LeopardForConditionalGeneration(LeopardPreTrainedModel, GenerationMixin):
             input_ids, *args, is_first_iteration=is_first_iteration, **kwargs
         )
         if not is_first_iteration and kwargs.get("use_cache", True):
-            inputs.pop("pixel_values", None)
-            inputs.pop("image_features", None)
+            for name in ("pixel_values", "image_features", "grids"):
+                inputs.pop(name, None)
         return inputs
 
     def _expand_inputs_for_generation(
@@ -369,14 +401,14 @@ class LeopardForConditionalGeneration(LeopardPreTrainedModel, GenerationMixin):
         **model_kwargs: Any,
     ) -> tuple[Tensor | None, dict[str, Any]]:
         """Repeat each prompt for beams; its crops are repeated as a group, in order."""
-        vision = {name: model_kwargs.pop(name, None) for name in ("pixel_values", "image_features")}
+        names = ("pixel_values", "image_features", "grids")
+        vision = {name: model_kwargs.pop(name, None) for name in names}
         counts = self._crops_per_prompt(input_ids) if expand_size > 1 else None
         for name, value in vision.items():
             if value is not None and counts is not None:
-                groups = value.split(counts)
-                value = torch.cat([group for group in groups for _ in range(expand_size)])
-            if value is not None:
-                vision[name] = value
+                parts = _images_per_prompt(value, counts) if name == "grids" else counts
+                groups = value.split(parts)
+                vision[name] = torch.cat([group for group in groups for _ in range(expand_size)])
         expanded, model_kwargs = super()._expand_inputs_for_generation(
             expand_size, is_encoder_decoder, input_ids, **model_kwargs
         )
@@ -389,6 +421,13 @@ class LeopardForConditionalGeneration(LeopardPreTrainedModel, GenerationMixin):
         per_crop = self.config.crop_geometry.visual_tokens_per_crop
         placeholders = (input_ids == self.config.image_token_id).sum(dim=1)
         return [int(count) // per_crop for count in placeholders]
+
+
+def _images_per_prompt(grids: Tensor, crops: Sequence[int]) -> list[int]:
+    """Images of each prompt, by the crops it has."""
+    ends = (1 + grids.prod(1)).cumsum(0)
+    starts = torch.tensor([0, *crops], device=ends.device).cumsum(0)
+    return [int(((ends > low) & (ends <= high)).sum()) for low, high in pairwise(starts.tolist())]
 
 
 def register() -> None:

@@ -18,6 +18,7 @@ from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedMode
 from transformers.modeling_outputs import BaseModelOutput
 
 from leopard.model.spelling import Spelling
+from leopard.model.tiling import Grids
 
 STRIDE = 4
 """Pixels per step of the convolutional map."""
@@ -102,7 +103,7 @@ class LeopardReaderConfig(PreTrainedConfig):
             )
         side = image_size // patch_size
         num_slots = lines_per_cell * (places_per_line + last_per_line)
-        told = 6 * len(self.ordinal_waves) + 3 * bool(self.ordinal_waves)
+        told = 4 * len(self.ordinal_waves) + 2 * bool(self.ordinal_waves)
         around = lines_per_cell * (around_size + told)
         spelled = num_slots * code_size + around + 2 * side
         self.hidden_size = spelled if num_slots else self.cell_size
@@ -112,6 +113,11 @@ class LeopardReaderConfig(PreTrainedConfig):
         self.num_attention_heads = num_attention_heads
         self.num_channels = 3
         super().__init__(**kwargs)
+
+    @property
+    def joins_tiles(self) -> bool:
+        """Whether what is passed on of a tile depends on the other tiles of its page."""
+        return bool(self.lines_per_cell and (self.around_size or self.ordinal_waves))
 
 
 class ConvBlock(nn.Module):
@@ -189,19 +195,35 @@ class LeopardReader(PreTrainedModel):
         elif isinstance(module, LeopardReader):
             nn.init.trunc_normal_(module.position_embedding, std=0.02)
 
-    def forward(self, pixel_values: Tensor, **_: Any) -> BaseModelOutput:
+    def forward(
+        self,
+        pixel_values: Tensor,
+        grids: Grids | None = None,
+        chunk: int | None = None,
+        **_: Any,
+    ) -> BaseModelOutput:
         """Read crops.
 
         Args:
             pixel_values: Normalised crops, (crops, 3, image_size, image_size).
+            grids: (rows, columns) of tiles of each image, which come after its thumbnail; (0, 0)
+                where that is all. Without them each crop stands for itself.
+            chunk: Most crops that are looked at at once; all by default.
 
         Returns:
             `last_hidden_state` (crops, cells, hidden_size), cells row-major.
         """
-        hidden, conv_map = self.look(pixel_values)
-        if self.spelling is not None:
-            hidden = self.spelling(*self.spelling.read(hidden, conv_map))
+        parts = [self._read(part) for part in pixel_values.split(chunk or len(pixel_values))]
+        read = [torch.cat(part) for part in zip(*parts, strict=True)]
+        hidden = read[0] if self.spelling is None else self.spelling(*read, grids)
         return BaseModelOutput(last_hidden_state=hidden)
+
+    def _read(self, pixel_values: Tensor) -> tuple[Tensor, ...]:
+        """Crops to features, or to what `Spelling` takes."""
+        hidden, conv_map = self.look(pixel_values)
+        if self.spelling is None:
+            return (hidden,)
+        return self.spelling.read(hidden, conv_map)
 
     def look(self, pixel_values: Tensor) -> tuple[Tensor, Tensor]:
         """Crops as `forward` gets them to what reading lessons supervise.

@@ -12,11 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from leopard.model.surroundings import Surroundings
+from leopard.model.tiling import Grids, by_page
 from leopard.model.transcribing import Transcriber
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from leopard.model.reader import LeopardReaderConfig
 
 
@@ -45,13 +44,11 @@ class Spelling(nn.Module):
         self.num_lines, self.num_places = config.lines_per_cell, config.places_per_line
         self.num_last, self.num_classes = config.last_per_line, config.num_classes
         self.side = config.image_size // config.patch_size
-        self.blank, self.colon = config.blank_class, config.colon_class
-        self.stop = config.stop_class
+        self.blank, self.stop = config.blank_class, config.stop_class
         self.transcriber = Transcriber(config)
         self.codes = nn.Parameter(torch.zeros(self.num_classes - 1, config.code_size))
         self.around = Surroundings(config) if config.around_size else None
-        waves = config.ordinal_waves
-        self.ordinals = Ordinals(waves) if waves else None
+        self.ordinals = Ordinals(config) if config.ordinal_waves else None
 
     def _once(self, said: Tensor, sure: Tensor) -> Tensor:
         """Which lines of cells are kept, so that no text is read by two lines, one over the other.
@@ -183,13 +180,17 @@ class Spelling(nn.Module):
         slots = torch.cat([lines.flatten(2, 3), last.flatten(2, 3)], 2)
         return slots, nn.functional.pad(wide, (0, slots.shape[2] - wide.shape[2]))
 
-    def forward(self, shares: Tensor, gaps: Tensor | None = None) -> Tensor:
+    def forward(
+        self, shares: Tensor, gaps: Tensor | None = None, grids: Grids | None = None
+    ) -> Tensor:
         """Shares of the characters in each slot to features.
 
         Args:
             shares: (crops, cells, slots, num_classes); of class 0 nothing is passed on.
             gaps: Which slots hold the blank of a gap, (crops, cells, slots): reading out ends
                 before it.
+            grids: (rows, columns) of tiles of each image, which come after its thumbnail. Without
+                them each crop stands for itself.
 
         Returns:
             (crops, cells, hidden_size); of the likeliest characters alone, as if they were known:
@@ -201,124 +202,125 @@ class Spelling(nn.Module):
         if self.training:
             soft = shares[..., 1:] @ self.codes
             codes = codes + soft - soft.detach()
-        return self._placed(codes, classes, gaps)
+        return self._placed(codes, classes, gaps, grids)
 
-    def known(self, classes: Tensor) -> Tensor:
+    def known(self, classes: Tensor, grids: Grids | None = None) -> Tensor:
         """As `forward`, for characters that are known, (crops, cells, slots)."""
-        return self._placed(self._coded(classes), classes)
+        return self._placed(self._coded(classes), classes, None, grids)
 
     def _coded(self, classes: Tensor) -> Tensor:
         return nn.functional.pad(self.codes, (0, 0, 1, 0))[classes]
 
-    def _placed(self, codes: Tensor, classes: Tensor, gaps: Tensor | None = None) -> Tensor:
+    def _placed(
+        self, codes: Tensor, classes: Tensor, gaps: Tensor | None, grids: Grids | None
+    ) -> Tensor:
         """Codes of slots, (crops, cells, slots, code), and likeliest classes, to features."""
         crops = len(codes)
         axis = torch.eye(self.side, dtype=codes.dtype, device=codes.device)
         places = torch.cat([axis.repeat_interleave(self.side, 0), axis.repeat(self.side, 1)], 1)
+        cells = classes.unflatten(1, (self.side, self.side))
         told: list[Tensor] = []
         if self.around is not None:
-            told.append(self.around(classes, self.codes))
+            told.append(self.around(classes, self.codes, grids).flatten(3))
         if self.ordinals is not None:
-            colons = self._lines((classes == self.colon)[..., None])[..., 0]
-            rows = (self._lines(codes), colons)
-            told.append(
-                self.ordinals(*(part.unflatten(1, (self.side, self.side)) for part in rows))
-            )
-        around = [part.flatten(3).flatten(1, 2) for part in told]
-        is_end = self._ends_sentence(classes)
+            told.append(by_page(self.ordinals, cells, grids=grids).to(codes.dtype))
+        is_end = by_page(self._ends_sentence, cells, grids=grids).flatten(1, 2)
         if gaps is not None:
             is_end = is_end | gaps
         codes = codes * ~is_end[..., None]
+        around = [part.flatten(1, 2) for part in told]
         return torch.cat([codes.flatten(2), *around, places.expand(crops, -1, -1)], -1)
 
-    def _ends_sentence(self, classes: Tensor) -> Tensor:
+    def _ends_sentence(self, canvas: Tensor) -> Tensor:
         """Which slots hold the full stop of a sentence: reading out ends before it.
 
         A blank or nothing stands behind it, and before it as many characters as a line repeats of
         its end, none of them a blank or another stop: `Mr.` and `A. Smith` go on.
 
         Args:
-            classes: (crops, cells, slots).
+            canvas: Classes, (pages, rows, columns, slots).
 
         Returns:
-            (crops, cells, slots).
+            (pages, rows, columns, slots).
         """
         if not self.stop:
-            return torch.zeros_like(classes, dtype=torch.bool)
+            return torch.zeros_like(canvas, dtype=torch.bool)
         count = self.num_lines * self.num_places
-        here = classes[..., :count].unflatten(2, (self.num_lines, self.num_places))
-        grid = here.unflatten(1, (self.side, self.side))
-        ends = classes[..., count:].unflatten(2, (self.num_lines, self.num_last)).flip(-1)
-        ends = ends.unflatten(1, (self.side, self.side))[:, :, :-1]
-        left = nn.functional.pad(ends, (0,) * 4 + (1, 0)).flatten(1, 2)
-        right = nn.functional.pad(grid[:, :, 1:, :, :1], (0,) * 4 + (0, 1)).flatten(1, 2)
+        here = canvas[..., :count].unflatten(-1, (self.num_lines, self.num_places))
+        ends = canvas[..., count:].unflatten(-1, (self.num_lines, self.num_last)).flip(-1)
+        left = nn.functional.pad(ends[:, :, :-1], (0,) * 4 + (1, 0))
+        right = nn.functional.pad(here[:, :, 1:, :, :1], (0,) * 4 + (0, 1))
         before = torch.cat([left, here], -1).unfold(-1, self.num_last, 1)[..., :-1, :]
         is_word = ((before > 0) & (before != self.blank) & (before != self.stop)).all(-1)
         after = nn.functional.pad(here[..., 1:], (0, 1))
         after = torch.where(after > 0, after, right)
         is_end = (here == self.stop) & is_word & ((after == 0) | (after == self.blank))
-        return nn.functional.pad(is_end.flatten(2), (0, classes.shape[-1] - count))
-
-    def _lines(self, codes: Tensor) -> Tensor:
-        """Codes along each line of each cell, (crops, cells, lines, 1 + places, code).
-
-        The first is that of the character at the end of the cell to the left, in the same crop.
-        """
-        num_places = self.num_lines * self.num_places
-        lines = codes[:, :, :num_places].unflatten(2, (self.num_lines, self.num_places))
-        ends = codes[:, :, num_places :: self.num_last]  # (crops, cells, lines, code)
-        left = nn.functional.pad(
-            ends.unflatten(1, (self.side, self.side))[:, :, :-1], (0,) * 4 + (1, 0)
-        )
-        return torch.cat([left.flatten(1, 2)[..., None, :], lines], -2)
+        return nn.functional.pad(is_end.flatten(3), (0, canvas.shape[-1] - count))
 
 
 class Ordinals(nn.Module):
     """Where in its row of text each line of a cell stands, so that text is read out in order.
 
-    Places are counted along the lines of a row of cells, from the left edge of the crop. An ordinal
+    Places are counted along the lines of a row of cells, from the left edge of the page. An ordinal
     is told by waves, cosine and sine of each, as positions are (Vaswani et al. 2017,
     arXiv 1706.03762), so that one further on is a rotation. Passed on are, each for all lines: that
     of a line's first place; that of a place where something begins, which is a character after
-    nothing or after a blank (see `_begin`); in the last column, where anything is, that of the
-    place after the end, less that of the first place of all, so that it turns nothing where nothing
-    is; and, one number a line, whether no text ends left of it in the crop but what has come in
-    over the crop's left edge, whether it goes on from the crop's left edge to here without a gap,
-    and whether anything begins in it.
+    nothing or after a blank (see `_begin`); and, one number a line, whether text goes on to here
+    from the tile on the left without a gap, and whether anything begins in it.
 
     Args:
-        waves: Radians from one place to the next.
+        config: Sizes, and radians from one place to the next.
     """
 
-    def __init__(self, waves: Sequence[float]) -> None:
+    def __init__(self, config: LeopardReaderConfig) -> None:
         super().__init__()
-        self.waves = list(waves)
+        self.num_lines, self.num_places = config.lines_per_cell, config.places_per_line
+        self.num_last, self.blank = config.last_per_line, config.blank_class
+        self.colon, self.waves = config.colon_class, list(config.ordinal_waves)
+        self.side = config.image_size // config.patch_size
 
-    def forward(self, codes: Tensor, colons: Tensor) -> Tensor:
-        """Codes along the lines of rows of cells to where these stand, as waves.
+    def forward(self, canvas: Tensor) -> Tensor:
+        """Classes of slots to where lines stand.
 
         Args:
-            codes: (crops, rows, columns, lines, 1 + places, code); the first is that of the
-                character at the end of the cell to the left.
-            colons: Where a colon stands, (crops, rows, columns, lines, 1 + places).
+            canvas: (pages, rows, columns, slots).
 
         Returns:
-            (crops, rows, columns, lines * (3 * 2 * waves + 3)).
+            (pages, rows, columns, lines * (2 * 2 * waves + 2)).
         """
-        is_filled = codes.square().sum(-1) > 0.05
+        run = self._lines(canvas)
+        is_filled = run > 0
         filled = is_filled[..., 1:].sum(-1)
-        count = torch.where(filled > 0, filled, EMPTY)  # (crops, rows, columns, lines)
+        count = torch.where(filled > 0, filled, EMPTY)  # (pages, rows, columns, lines)
         first = count.cumsum(2) - count
-        begins, at = self._begin(2 * codes[..., -1] > 0.5, is_filled, colons)
+        begins, at = self._begin(is_filled & (run != self.blank), is_filled, run == self.colon)
         is_begun = begins.any(-1)
         begun = self._told(first + at) * is_begun[..., None]
-        is_last = torch.arange(count.shape[2], device=codes.device)[:, None] == count.shape[2] - 1
-        turn = self._told(first + count) - self._told(torch.zeros_like(first))
-        end = turn * (is_last & (filled > 0))[..., None]
-        run = (filled > 0).long().cumprod(2)
-        marks = [self._is_open(filled > 0), run, is_begun]
-        parts = [part.flatten(-2) for part in (self._told(first), begun, end)]
-        return torch.cat([*parts, *marks], -1).to(codes.dtype)
+        parts = [part.flatten(-2) for part in (self._told(first), begun)]
+        return torch.cat([*parts, self._goes_on(filled > 0), is_begun], -1)
+
+    def _lines(self, canvas: Tensor) -> Tensor:
+        """Classes along each line of each cell, (pages, rows, columns, lines, 1 + places).
+
+        The first is that of the character at the end of the cell to the left.
+        """
+        count = self.num_lines * self.num_places
+        here = canvas[..., :count].unflatten(-1, (self.num_lines, self.num_places))
+        ends = canvas[..., count :: self.num_last]
+        left = nn.functional.pad(ends[:, :, :-1], (0, 0, 1, 0))
+        return torch.cat([left[..., None], here], -1)
+
+    def _goes_on(self, filled: Tensor) -> Tensor:
+        """Whether text goes on to each line from the tile on the left, (pages, .., lines).
+
+        Args:
+            filled: Whether anything stands there, (pages, rows, columns, lines).
+        """
+        left = nn.functional.pad(filled[:, :, :-1], (0, 0, 1, 0))
+        tiles, before = (part.unflatten(2, (-1, self.side)) for part in (filled, left))
+        goes_on = tiles.long().cumprod(3) * before[:, :, :, :1]
+        runs: Tensor = goes_on.flatten(2, 3)
+        return runs
 
     @staticmethod
     def _begin(is_there: Tensor, is_filled: Tensor, colons: Tensor) -> tuple[Tensor, Tensor]:
@@ -342,16 +344,6 @@ class Ordinals(nn.Module):
         places = torch.arange(begins.shape[-1], device=begins.device)
         told = torch.where(is_first.any(-1), is_first.long().argmax(-1), (begins * places).amax(-1))
         return begins, torch.where(is_value.any(-1), (is_value * places).amax(-1), told)
-
-    @staticmethod
-    def _is_open(filled: Tensor) -> Tensor:
-        """Whether no text ends left of each cell, but one from the left edge on.
-
-        Args:
-            filled: (crops, rows, columns, lines).
-        """
-        right_edge = nn.functional.pad(filled[:, :, :-1] & ~filled[:, :, 1:], (0, 0, 1, 0))
-        return right_edge.long().cumsum(2) <= filled[:, :, :1].long()
 
     def _told(self, ordinals: Tensor) -> Tensor:
         """Waves of ordinals, (..., 2 * waves)."""

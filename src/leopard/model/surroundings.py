@@ -1,8 +1,10 @@
-"""What stands around each beginning of text in a crop, as one vector: by that answers are found.
+"""What stands around each beginning of text on a page, as one vector: by that answers are found.
 
 A question names a label, a row and a column, or the part of a document; a page shows these before,
 above and at the head of what is asked for. Each is a bag of letter triples; bags are mixed into one
-vector per line of a cell, which the language model compares with what is asked.
+vector per line of a cell, which the language model compares with what is asked. A label and its
+value may be in two tiles, and the head of a column two tiles further up, so tiles are put together
+again first (`leopard.model.tiling`).
 """
 
 from __future__ import annotations
@@ -13,6 +15,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from leopard.model.tiling import Grids, by_page
+
 if TYPE_CHECKING:
     from leopard.model.reader import LeopardReaderConfig
 
@@ -21,7 +25,7 @@ SHORT = 0.2
 FADING = 0.9
 """What an empty cell leaves of the passage before it."""
 HEADING_ROWS = 3
-"""Rows of text, from the top of a crop, that are its heading."""
+"""Rows of text, from the top of a page, that are its heading."""
 GAP = 5
 """Lines of cells: text that far below other text begins a column anew."""
 CLOSE = 3
@@ -42,7 +46,6 @@ BAGS = (
     "own",
     "after",
 )
-CARRIED = ("before", "head", "heading")
 MARKS = 12
 GATE_UNITS = 128
 """Units that weigh bags."""
@@ -85,13 +88,12 @@ class Surroundings(nn.Module):
         below     the passage under it, in the same three ways
         top       the passage at the top of its column
         head      the first passage of its row, where there is another between
-        heading   the first rows of text in the crop
+        heading   the first rows of text on the page
         own       what begins here
         after     what follows in its row
 
-    In the last column a line has besides what the crop that comes next is told: `before` with the
-    line's own letters, `head` and `heading`. The very last line of a crop has the heading alone,
-    for all crops of the page when it is their first tile's.
+    The very last line of a page's first tile, or of its only crop, has the heading alone: by that
+    pages are told apart.
     """
 
     def __init__(self, config: LeopardReaderConfig) -> None:
@@ -104,10 +106,8 @@ class Surroundings(nn.Module):
         self.letters = LetterTriples(config.code_size, config.triple_units, size)
         self.table = nn.Embedding(config.triple_rows, size)
         self.mix = nn.Parameter(torch.zeros(len(BAGS), size, size))
-        self.carry = nn.Parameter(torch.zeros(len(CARRIED), size, size))
-        """Of what the crop that comes next is told."""
         self.heading = nn.Parameter(torch.zeros(HEADING_ROWS, size, size))
-        """Of what a page's other crops are told, row by row."""
+        """Of what a page is known by, row by row."""
         self.marks = nn.Parameter(torch.zeros(MARKS, size))
         """Of a line that goes on without a gap; with text close above, and below; how far away that
         is; how small print is here, above and below; how far down and right it is; set apart, or
@@ -118,32 +118,55 @@ class Surroundings(nn.Module):
         self.weigh = nn.Linear(known, GATE_UNITS)
         self.gates = nn.Linear(GATE_UNITS, len(BAGS))
 
-    def forward(self, classes: Tensor, codes: Tensor) -> Tensor:
+    def forward(self, classes: Tensor, codes: Tensor, grids: Grids | None = None) -> Tensor:
         """Classes of slots to what is around each line.
 
         Args:
             classes: (crops, cells, slots), 0 where nothing stands.
             codes: Codes of classes from 1 on, (classes, code_size).
+            grids: Of each image, in prompt order. Without them each crop stands for itself.
 
         Returns:
             (crops, rows, columns, lines, around_size).
         """
-        here, before, two_before = self._triples(classes)  # (crops, text rows, columns, places)
+        grid = (self.side, self.side)
+        is_printed = (classes > 0).flatten(1).any(1)
+        return by_page(
+            lambda canvas: (
+                self._around(canvas, codes).unflatten(1, (-1, self.num_lines)).transpose(2, 3)
+            ),
+            classes.unflatten(1, grid),
+            grids=grids,
+            is_shown=is_printed,
+        )
+
+    def _around(self, canvas: Tensor, codes: Tensor) -> Tensor:
+        """Classes of slots of whole pages to what is around their lines.
+
+        Args:
+            canvas: (pages, rows, columns, slots), 0 where nothing stands.
+            codes: Codes of classes from 1 on, (classes, code_size).
+
+        Returns:
+            (pages, text rows, columns, around_size).
+        """
+        here, before, two_before = self._triples(canvas)  # (pages, text rows, columns, places)
         is_there = (here > 0) & (here != self.blank)
         triples = torch.stack([here, before, two_before], -1)
         vectors = self._vectors(triples, is_there, codes)
         begins = is_there & (before == self.blank)
-        places = torch.arange(self.num_places, device=classes.device)
+        places = torch.arange(self.num_places, device=canvas.device)
         begin = (begins * places).amax(-1, keepdim=True)
         whole, own = vectors.sum(-2), (vectors * (places >= begin)[..., None]).sum(-2)
         filled = is_there.any(-1)
         apart = (two_before == self.blank) | (two_before == self.colon)
         is_apart = (begins & apart & (places == begin)).any(-1)
         counts = torch.stack([is_there.sum(-1), filled], -1).to(whole.dtype)
-        rank = filled.any(2).long().cumsum(1)  # of rows that have text, (crops, text rows)
-        bags, passages, told = self._bags(whole, own, counts, filled, rank)
-        down = torch.arange(filled.shape[1], device=classes.device)[:, None] / filled.shape[1]
-        right = torch.arange(self.side, device=classes.device) / self.side
+        rank = filled.any(2).long().cumsum(1)  # of rows that have text, (pages, text rows)
+        bags, told = self._bags(whole, own, counts, filled, rank)
+        _, height, width = filled.shape
+        down = torch.arange(height, device=canvas.device)[:, None] / height
+        right = torch.arange(width, device=canvas.device) / width
         ones = torch.ones_like(whole[..., 0])
         marks = torch.stack([mark * ones for mark in (*told, down, right, is_apart, ones)], -1)
         bags = [_short(bag) for bag in bags]
@@ -152,32 +175,21 @@ class Surroundings(nn.Module):
         shares = self._where(filled, known, self._shares)
         for bag, mix, share in zip(bags, self.mix, shares.unbind(-1), strict=True):
             mixed = mixed + (bag @ mix) * share[..., None]
-        is_own = filled.clone()
-        is_own[:, -1, -1] = False
-        headings = self._headings(whole.sum(2), rank * filled.any(2))
-        mixed = mixed * is_own[..., None] + self._carried(passages, bags, headings)
-        cells: Tensor = mixed.unflatten(1, (self.side, self.num_lines))
-        return cells.transpose(2, 3)
-
-    def _carried(self, passages: Tensor, bags: list[Tensor], headings: Tensor) -> Tensor:
-        """What the last column tells other crops, 0 elsewhere; its last line tells the heading."""
-        of = dict(zip(BAGS, bags, strict=True)) | {"before": _short(passages)}
-        told = torch.stack(
-            [of[name][:, :, -1] @ mix for name, mix in zip(CARRIED, self.carry, strict=True)]
-        ).sum(0)
-        told[:, -1] = headings
-        return nn.functional.pad(told[:, :, None], (0, 0, self.side - 1, 0))
+        last = torch.zeros_like(filled[0])
+        last[self.side * self.num_lines - 1, self.side - 1] = True
+        headings = self._headings(whole.sum(2), rank * filled.any(2))[:, None, None]
+        return torch.where(last[..., None], headings, mixed * filled[..., None])
 
     def _headings(self, rows: Tensor, ranks: Tensor) -> Tensor:
-        """The first rows of text above the last line, mixed row by row, (crops, around_size).
+        """The first rows of text, mixed row by row, (pages, around_size).
 
         Args:
-            rows: Letters of each row, (crops, text rows, around_size).
+            rows: Letters of each row, (pages, text rows, around_size).
             ranks: Which of the rows with text it is, from 1 on; 0 for none.
         """
         numbers = torch.arange(1, HEADING_ROWS + 1, device=ranks.device)
-        is_row = (ranks[:, :-1, None] == numbers).to(rows.dtype)
-        first = _short(is_row.transpose(1, 2) @ rows[:, :-1])  # (crops, HEADING_ROWS, around_size)
+        is_row = (ranks[:, :, None] == numbers).to(rows.dtype)
+        first = _short(is_row.transpose(1, 2) @ rows)  # (pages, HEADING_ROWS, around_size)
         mixed: Tensor = torch.einsum("crs,rst->ct", first, self.heading)
         return mixed
 
@@ -215,20 +227,19 @@ class Surroundings(nn.Module):
         vectors: Tensor = self.letters(codes[triples].flatten(-2)) + self.table(rows)
         return vectors
 
-    def _triples(self, classes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Characters and the two before each, (crops, text rows, columns, places); blank for none.
+    def _triples(self, canvas: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Characters and the two before each, (pages, text rows, columns, places); blank for none.
 
         The first is 0 where nothing stands.
         """
-        grid, count = (self.side, self.side), self.num_lines * self.num_places
+        count = self.num_lines * self.num_places
 
         def text_rows(slots: Tensor) -> Tensor:
-            """(crops, cells, lines, ..) to (crops, rows * lines, columns, ..)."""
-            cells: Tensor = slots.unflatten(1, grid)
-            return cells.transpose(2, 3).flatten(1, 2)
+            """(pages, rows, columns, lines, ..) to (pages, rows * lines, columns, ..)."""
+            return slots.transpose(2, 3).flatten(1, 2)
 
-        here = text_rows(classes[..., :count].unflatten(-1, (self.num_lines, self.num_places)))
-        ends = text_rows(classes[..., count:].unflatten(-1, (self.num_lines, self.num_last)))
+        here = text_rows(canvas[..., :count].unflatten(-1, (self.num_lines, self.num_places)))
+        ends = text_rows(canvas[..., count:].unflatten(-1, (self.num_lines, self.num_last)))
         left = nn.functional.pad(ends[..., :-1, :2], (0, 0, 1, 0)).flip(-1)  # two before, before
         run = torch.cat([left, here], -1)
         run = torch.where(run == 0, self.blank, run)
@@ -236,18 +247,18 @@ class Surroundings(nn.Module):
 
     def _bags(
         self, whole: Tensor, own: Tensor, counts: Tensor, filled: Tensor, rank: Tensor
-    ) -> tuple[list[Tensor], Tensor, tuple[Tensor, ...]]:
+    ) -> tuple[list[Tensor], tuple[Tensor, ...]]:
         """What stands around each line, bag by bag.
 
         Args:
-            whole: Letters of each line of a cell, (crops, text rows, columns, around_size).
+            whole: Letters of each line of a cell, (pages, text rows, columns, around_size).
             own: Those from its last beginning on.
-            counts: How many letters it has, and 1 if any, (crops, text rows, columns, 2).
-            filled: Whether there are any, (crops, text rows, columns).
-            rank: How many rows have text down to each, (crops, text rows).
+            counts: How many letters it has, and 1 if any, (pages, text rows, columns, 2).
+            filled: Whether there are any, (pages, text rows, columns).
+            rank: How many rows have text down to each, (pages, text rows).
 
         Returns:
-            Bags in the order of `BAGS`; passages up to each cell; and the first of the marks.
+            Bags in the order of `BAGS`, and the first of the marks.
         """
         before, passages, was_filled = self._along_rows(whole, filled)
         total = self._whole_passages(passages, filled)
@@ -272,7 +283,7 @@ class Surroundings(nn.Module):
         distances = (part.clamp(max=NEAR) / NEAR for part in (up, down))
         prints = (part[..., -1] / self.num_places for part in (total, above, below))
         marks = (was_filled, up <= CLOSE, down <= CLOSE, *distances, *prints)
-        return bags, passages, marks
+        return bags, marks
 
     @staticmethod
     def _along_rows(whole: Tensor, filled: Tensor) -> tuple[Tensor, Tensor, Tensor]:

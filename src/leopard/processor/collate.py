@@ -31,7 +31,8 @@ def pad_examples(
 
     Returns:
         `input_ids`, `labels`, `attention_mask`, `loss_mask`: (batch, length); `num_crops`:
-        (num_images,); `pixel_values`: (num_crops, 3, side, side) where any example has images.
+        (num_images,); where any example has images `pixel_values`: (num_crops, 3, side, side), and
+        `grids`: (num_images, 2), where examples have them.
 
     Raises:
         ConfigError: If there is no example or `multiple_of` is below 1.
@@ -140,5 +141,8 @@ def _with_own_start(example: Example) -> dict[str, Tensor]:
 
 def _images(examples: Sequence[Example]) -> dict[str, Tensor]:
     images = {"num_crops": torch.cat([example["num_crops"] for example in examples])}
-    pixels = [example["pixel_values"] for example in examples if "pixel_values" in example]
-    return {**images, "pixel_values": torch.cat(pixels)} if pixels else images
+    for name in ("pixel_values", "grids"):
+        found = [example[name] for example in examples if name in example]
+        if found:
+            images[name] = torch.cat(found)
+    return images

@@ -57,6 +57,11 @@ class TiledImage:
     """Side of a crop, in pixels."""
 
     @property
+    def rows_and_columns(self) -> tuple[int, int]:
+        """Rows and columns of tiles; none of either where the thumbnail is all."""
+        return (0, 0) if self.grid is None else (self.grid.rows, self.grid.cols)
+
+    @property
     def num_tiles(self) -> int:
         """Tiles that are cut, thumbnail not counted."""
         return 0 if self.grid is None else self.grid.num_tiles
@@ -138,6 +143,11 @@ class CropPlan:
     def crops_per_image(self) -> tuple[int, ...]:
         """Crops of each image, in prompt order."""
         return tuple(image.num_crops for image in self.images)
+
+    @property
+    def grids(self) -> tuple[tuple[int, int], ...]:
+        """Rows and columns of tiles of each image, in prompt order; 0 where it has none."""
+        return tuple(image.rows_and_columns for image in self.images)
 
     @property
     def visual_tokens_per_image(self) -> tuple[int, ...]:

@@ -180,7 +180,7 @@ class LeopardProcessor(ProcessorMixin):
     @property
     def model_input_names(self) -> list[str]:
         """Names of the tensors that the model takes."""
-        return ["input_ids", "attention_mask", "pixel_values"]
+        return ["input_ids", "attention_mask", "pixel_values", "grids"]
 
     def count_visual_tokens(self, sizes: Sequence[ImageSize], **changes: Any) -> int:
         """Prompt positions that images of these sizes take, tags and text not counted.
@@ -304,7 +304,8 @@ class LeopardProcessor(ProcessorMixin):
 
         Returns:
             `input_ids` and `attention_mask`, (batch, length), and with images `pixel_values`,
-            (num_crops, 3, crop_size, crop_size) over the batch in prompt order. `num_crops` and
+            (num_crops, 3, crop_size, crop_size), and `grids`, (num_images, 2), rows and columns of
+            tiles, 0 where a thumbnail is all; over the batch in prompt order. `num_crops` and
             `dropped_images` are attributes.
 
         Raises:
@@ -394,7 +395,8 @@ class LeopardProcessor(ProcessorMixin):
         Returns:
             Tensors `input_ids` (length,), `labels` (length,) with -100 outside answers,
             `loss_mask` (length,) bool, `num_crops` (num_images,), and with images
-            `pixel_values` (num_crops, 3, crop_size, crop_size).
+            `pixel_values` (num_crops, 3, crop_size, crop_size) and `grids` (num_images, 2), rows
+            and columns of tiles.
 
         Raises:
             PromptError: If there is no assistant turn, or parts and images do not match.
@@ -417,6 +419,7 @@ class LeopardProcessor(ProcessorMixin):
         }
         if (pixels := self.pixel_values([prepared])) is not None:
             example["pixel_values"] = torch.from_numpy(pixels)
+            example["grids"] = torch.tensor(prepared.plan.grids, dtype=torch.int64)
         return example
 
     # --- Steps of a call ---------------------------------------------------------------------
@@ -467,6 +470,8 @@ class LeopardProcessor(ProcessorMixin):
         pixels = self.pixel_values(prepared)
         if pixels is not None:
             data["pixel_values"] = pixels
+            grids = [grid for item in prepared for grid in item.plan.grids]
+            data["grids"] = np.array(grids, np.int64)
         if call.return_tensors == "pt":
             import torch
 

@@ -171,6 +171,7 @@ class SampleEncoder:
             "loss_mask": torch.zeros(count, dtype=torch.bool),
             "num_crops": torch.tensor([1]),
             "pixel_values": torch.zeros(1, 3, side, side),
+            "grids": torch.zeros(1, 2, dtype=torch.int64),
         }
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 import torch
 
@@ -56,6 +58,7 @@ from leopard.training.nano.zones import (
     wave_angles,
 )
 from tests.training.nano.test_characters import line
+from tests.training.nano.test_meaning import grids_of
 
 COUNTING_LAYER = 1
 """The layer that counts and gathers."""
@@ -179,10 +182,17 @@ def said_before(question: str, crops: list[int], processor: LeopardProcessor) ->
 
 
 def embedded(
-    model: LeopardForConditionalGeneration, ids: list[int], slots: torch.Tensor
+    model: LeopardForConditionalGeneration,
+    ids: list[int],
+    slots: torch.Tensor,
+    pages: Sequence[int] | None = None,
 ) -> torch.Tensor:
-    """Embeddings with visual tokens in their places, (1, length, dim)."""
-    visual = model.model.connector(model.model.vision_encoder.spelling.known(slots))
+    """Embeddings with visual tokens in their places, (1, length, dim).
+
+    Pages are given by their crops: tiles stand beside each other.
+    """
+    grids = grids_of(pages or [1] * len(slots))
+    visual = model.model.connector(model.model.vision_encoder.spelling.known(slots, grids))
     tokens = torch.tensor(ids)
     places = torch.nonzero(tokens == nano_processor().image_token_id).flatten()
     text = model.get_input_embeddings()(tokens)
@@ -194,9 +204,10 @@ def answered(
     model: LeopardForConditionalGeneration, question: str, pages: list[torch.Tensor]
 ) -> str:
     """What the model says, greedily, seeing true slots, (crops, cells, slots) a page."""
-    ids, said = said_before(question, [len(page) for page in pages], nano_processor()), ""
+    crops = [len(page) for page in pages]
+    ids, said = said_before(question, crops, nano_processor()), ""
     while len(said) < 30:
-        inputs = embedded(model, ids, torch.cat(pages))
+        inputs = embedded(model, ids, torch.cat(pages), crops)
         hidden = model.model.language_model(inputs_embeds=inputs).last_hidden_state
         token = int(model.lm_head(hidden[0, -1]).argmax())
         if token == END_TOKEN:
@@ -305,13 +316,14 @@ def compared(
         part *= told
     model = new_model(seed=1)
     take_meaning(model, meaning)
-    token, line_number = (torch.from_numpy(begins_in(slots.numpy().astype("uint8")))).nonzero().T
+    begun = begins_in(slots.numpy().astype("uint8"), grids_of(pages))
+    token, line_number = torch.from_numpy(begun).nonzero().T
     question = "What is the Order number?"
     places = torch.stack([token, line_number], 1)
-    document = Asked(slots, tuple(pages), places, (question,), torch.tensor([0]))
+    document = Asked(slots, grids_of(pages), places, (question,), torch.tensor([0]))
     expected = meaning([document])[0][0][0, 1:]
     ids = said_before(f"{question}\nAnswer briefly.", pages, nano_processor())
-    inputs = embedded(model, ids, slots)
+    inputs = embedded(model, ids, slots, pages)
     states = model.model.language_model(inputs_embeds=inputs, output_hidden_states=True)
     layer = model.model.language_model.layers[3]
     normed = layer.input_layernorm(states.hidden_states[3])[0]
@@ -342,7 +354,8 @@ def test_the_layers_tell_pages_apart_as_was_learned() -> None:
             crops.append(cells([*rows, *line("x", 64, 200), *line("Kowalski", 200, 200)]))
     slots = torch.cat(crops)
     found, expected = compared(pages, slots, told=10)
-    counts = torch.from_numpy(begins_in(slots.numpy().astype("uint8"))).view(len(slots), -1).sum(1)
+    begun = begins_in(slots.numpy().astype("uint8"), grids_of(pages))
+    counts = torch.from_numpy(begun).view(len(slots), -1).sum(1)
     ends = counts.cumsum(0)[torch.tensor(pages).cumsum(0) - 1] - 1
     same = expected[ends[[0, 2, 3]]]  # crops with the same print, in three pages
     assert same.max() - same.min() > 0.3 * expected.abs().max()
@@ -354,7 +367,7 @@ def test_the_layers_tell_pages_apart_as_was_learned() -> None:
 def test_the_page_that_is_named_is_found_and_told_as_was_learned() -> None:
     torch.manual_seed(5)
     meaning = Meaning(new_surroundings()).eval()
-    meaning.around.heading *= 12
+    meaning.around.heading *= 24
     meaning.number.weight *= 12
     meaning.of_page[0] = -0.2  # some page is named
     meaning.ask_page.weight[AROUND:].normal_(0, 0.2)
@@ -367,14 +380,14 @@ def test_the_page_that_is_named_is_found_and_told_as_was_learned() -> None:
             crops.append(cells(line(title, 4, 20) if at == min(1, count - 1) else []))
     slots, question = torch.cat(crops), "What is printed under Brook Works?"
     places = torch.tensor([[0, 0]])
-    document = Asked(slots, tuple(pages), places, (question,), torch.tensor([0]))
+    document = Asked(slots, grids_of(pages), places, (question,), torch.tensor([0]))
     logits = meaning([document])[1][0]
     shares = torch.cat([meaning.no_page[None, None], logits], 1).softmax(1)[0, 1:]
     owner = torch.arange(len(pages)).repeat_interleave(torch.tensor(pages))
     codes = torch.stack([page_code(1 + page) for page in range(len(pages))])[owner]
     ids = said_before(f"{question}\nAnswer briefly.", pages, nano_processor())
     states = model.model.language_model(
-        inputs_embeds=embedded(model, ids, slots), output_hidden_states=True
+        inputs_embeds=embedded(model, ids, slots, pages), output_hidden_states=True
     ).hidden_states[PAGE_LAYER + 1][0]
     images = torch.tensor(ids) == nano_processor().image_token_id
     told = states[images, PAGE_CODE : PAGE_CODE + PAGE_CODE_SIZE].view(len(slots), SIDE**2, -1)

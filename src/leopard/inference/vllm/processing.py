@@ -165,6 +165,7 @@ class LeopardMultiModalProcessor(BaseMultiModalProcessor[LeopardInfo]):
             return BatchFeature(data)
         counts = [len(tensor) for tensor in data["pixel_values"]]
         data["pixel_values"] = torch.cat(data["pixel_values"])
+        data["grids"] = torch.stack(data["grids"])
         return BatchFeature({**data, "num_image_patches": torch.tensor(counts)})
 
     def _get_mm_fields_config(
@@ -179,6 +180,7 @@ class LeopardMultiModalProcessor(BaseMultiModalProcessor[LeopardInfo]):
         counts = hf_inputs["num_image_patches"]
         return {
             "pixel_values": MultiModalFieldConfig.flat_from_sizes("image", counts),
+            "grids": MultiModalFieldConfig.batched("image", keep_on_cpu=True),
             "num_image_patches": MultiModalFieldConfig.batched("image", keep_on_cpu=True),
         }
 

@@ -157,13 +157,14 @@ class TiledImages:
     def pixels(
         self, images: Sequence[Image], shares: Sequence[ImageShare]
     ) -> Mapping[str, list[Tensor]]:
-        """`pixel_values` of each image, (num_crops, 3, crop_size, crop_size)."""
+        """Of each image `pixel_values`, (num_crops, 3, crop_size, crop_size), and `grids`, (2,)."""
         crops = []
         for image, share in zip(images, shares, strict=True):
             plan: CropPlan = share.plan
             cut = np.concatenate(list(self._processor.iter_pixels([image], plan)))
             crops.append(torch.from_numpy(cut))
-        return {"pixel_values": crops}
+        grids = [torch.tensor(share.plan.grids[0]) for share in shares]
+        return {"pixel_values": crops, "grids": grids}
 
     def encode(
         self, messages: Sequence[Message], images: Sequence[Image]

@@ -28,6 +28,8 @@ class StudiedPage:
     """Slots of its visual tokens, (tokens, SLOTS)."""
     lines: tuple[PrintedLine, ...]
     questions: tuple[tuple[str, str, str], ...]
+    grid: tuple[int, int] = (0, 0)
+    """(rows, columns) of tiles; (0, 0) where its thumbnail is all of it."""
 
 
 @dataclass(frozen=True, slots=True)

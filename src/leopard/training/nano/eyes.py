@@ -30,7 +30,7 @@ def _slots_of(lesson: Lesson) -> StudiedPage:
     tiled = _plan(lesson).images[0]
     tokens, places = image_slots(lesson.glyphs, tiled)
     lines = tuple(printed_lines(lesson.glyphs, places))
-    return StudiedPage(tokens, lines, lesson.questions)
+    return StudiedPage(tokens, lines, lesson.questions, tiled.rows_and_columns)
 
 
 def _plan(lesson: Lesson) -> CropPlan:

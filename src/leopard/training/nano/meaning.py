@@ -22,9 +22,6 @@ from torch import Tensor, nn
 from leopard.processor.prompt import image_label
 from leopard.training.nano.characters import (
     BLANK,
-    LINES_PER_CELL,
-    PLACES,
-    PLACES_PER_LINE,
     character_class,
 )
 from leopard.training.nano.codes import class_codes, page_code
@@ -45,8 +42,6 @@ QUICK, QUICKER = 10.0, 3.0
 """So much quicker do logits of their own learn than other parameters, and what is said of pages."""
 PAGE_SHARE = 0.6
 """Weight of choosing the page in what is learned."""
-HEADINGS_HEARD = 2.0
-"""How loud a heading is where it is looked for: the cell that has it also hears itself."""
 FIRST_TILE = 1
 """Crops of a page before its first tile."""
 LETTERS = 0.1
@@ -59,13 +54,19 @@ class Asked:
 
     slots: Tensor
     """Classes, (crops, cells, slots)."""
-    pages: tuple[int, ...]
-    """Crops of each page: one, or a thumbnail and tiles."""
+    grids: tuple[tuple[int, int], ...]
+    """(rows, columns) of tiles of each page, which come after its thumbnail; (0, 0) where that is
+    all."""
     beginnings: Tensor
     """(token, line) of each beginning, (beginnings, 2); tokens are cells of all crops."""
     questions: tuple[str, ...]
     goals: Tensor
     """Which beginning each question means, or -1 for none, (questions,)."""
+
+    @property
+    def pages(self) -> tuple[int, ...]:
+        """Crops of each page: one, or a thumbnail and tiles."""
+        return tuple(1 + rows * columns for rows, columns in self.grids)
 
 
 class Meaning(nn.Module):
@@ -84,10 +85,6 @@ class Meaning(nn.Module):
         self.ask = nn.Linear(MEANS * AROUND, AROUND)
         self.number = nn.Linear(AROUND, AROUND, bias=False)
         """From what is printed before an image to what its visual tokens are told."""
-        self.join = nn.Linear(AROUND, AROUND, bias=False)
-        """From the end of a row in the crop before to lines that may go on from there."""
-        self.row = nn.Linear(AROUND, AROUND, bias=False)
-        """The same to all lines of the row."""
         self.nothing = nn.Parameter(torch.tensor(2.0))
         """Logit of no beginning."""
         self.ask_page = nn.Linear(MEANS * AROUND, AROUND + PAGE_CODE_SIZE)
@@ -107,10 +104,6 @@ class Meaning(nn.Module):
             around.mix.normal_(0, 0.02)
             around.mix[0] += 1.0 * torch.eye(AROUND)
             around.heading.normal_(0, 0.02)
-            around.carry.normal_(0, 0.02)
-            around.carry[0] += torch.eye(AROUND)
-            self.join.weight.copy_(torch.eye(AROUND))
-            self.row.weight.normal_(0, 0.02)
             around.fold.weight.normal_(0, 0.02)
             self.number.weight.normal_(0, 0.02)
             around.marks.normal_(0, 0.02)
@@ -188,23 +181,17 @@ class Meaning(nn.Module):
             of crops that are the first of a page or its first tile, of others nothing.
         """
         slots = torch.cat([document.slots for document in documents]).long()
-        is_printed = (slots > 0).flatten(1).any(1)
-        lines = torch.zeros(len(slots), SIDE, SIDE, LINES_PER_CELL, AROUND)
-        lines = lines.index_copy(
-            0, torch.nonzero(is_printed).flatten(), self.around(slots[is_printed], self.codes[1:])
-        )
+        grids = [grid for document in documents for grid in document.grids]
         found, pages = [], []
-        shown = lines.split([len(document.slots) for document in documents])
+        shown = self.around(slots, self.codes[1:], grids).split(
+            [len(document.slots) for document in documents]
+        )
         for document, own in zip(documents, shown, strict=True):
             numbers = self._numbers_by_crop(document.pages)
-            told = _from_before(own, document.pages) + numbers
-            ends = _ends_before(own, document.slots, document.pages)
-            joined = own + self.row(ends) + told[:, None, None, None]
-            is_open = _is_open(document.slots)
-            joined = joined + self.join(ends) * is_open[..., None]
+            joined = own + numbers[:, None, None, None]
             token, line = document.beginnings.long().unbind(1)
             keys = joined.flatten(0, 2)[token, line]
-            headings = HEADINGS_HEARD * own[:, -1, -1, -1] + numbers
+            headings = own[:, -1, -1, -1] + numbers
             of_page = torch.cat([headings, page_codes(document.pages)], 1)
             of_page = of_page * _has_heading(document.pages)[:, None]
             if noise:
@@ -279,63 +266,6 @@ def _falling(count: int, slope: float) -> Tensor:
     return ASKED_LENGTH * logits.softmax(0)
 
 
-def _ends_before(lines: Tensor, slots: Tensor, pages: Sequence[int]) -> Tensor:
-    """What each row gets from the crop before, (crops, rows, 1, lines, AROUND).
-
-    It is what stands in the last column of the row there; where that row is empty, and that of
-    the crop before is not, it comes from that one. First tiles get nothing.
-
-    Args:
-        lines: What stands around, (crops, rows, columns, lines, AROUND).
-        slots: Classes, (crops, cells, slots).
-        pages: Crops of each page.
-    """
-    end, has_text = lines[:, :, -1], _filled(slots).any(2)
-    one, two = _later(end, 1), _later(end, 2)
-    one_has, two_has = _later(has_text, 1), _later(has_text, 2)
-    brought = torch.where((one_has | ~two_has)[..., None], one, two)
-    is_later = torch.cat([torch.arange(count) > FIRST_TILE for count in pages])
-    return (brought * is_later[:, None, None, None])[:, :, None]
-
-
-def _is_open(slots: Tensor) -> Tensor:
-    """Whether no text ends left of a line in its crop, (crops, rows, columns, lines)."""
-    filled = _filled(slots)
-    left = nn.functional.pad(filled[:, :, :-1] & ~filled[:, :, 1:], (0, 0, 1, 0))
-    is_open: Tensor = left.long().cumsum(2) <= filled[:, :, :1].long()
-    return is_open
-
-
 def _has_heading(pages: Sequence[int]) -> Tensor:
     """Which crops are the first of a page or its first tile, (crops,)."""
     return torch.cat([torch.arange(count) <= FIRST_TILE for count in pages])
-
-
-def _from_before(lines: Tensor, pages: Sequence[int]) -> Tensor:
-    """What the first tile of a page tells the crops after it, and the thumbnail to that.
-
-    Returns:
-        (crops, AROUND).
-    """
-    told = []
-    for own in lines[:, -1, -1, -1].split(list(pages)):
-        of_page = torch.zeros_like(own)
-        of_page[1 : FIRST_TILE + 1] = own[0]
-        of_page[FIRST_TILE + 1 :] = own[FIRST_TILE : FIRST_TILE + 1]
-        told.append(of_page)
-    return torch.cat(told)
-
-
-def _later(crops: Tensor, by: int) -> Tensor:
-    """What each crop's predecessor has, some crops before; nothing where there is none."""
-    moved = torch.zeros_like(crops)
-    moved[by:] = crops[:-by]
-    return moved
-
-
-def _filled(slots: Tensor) -> Tensor:
-    """Whether anything stands in the lines of cells, (crops, rows, columns, lines)."""
-    lines = slots[..., :PLACES].unflatten(-1, (LINES_PER_CELL, PLACES_PER_LINE))
-    is_filled = ((lines > 0) & (lines != BLANK)).any(-1)
-    filled: Tensor = is_filled.unflatten(1, (SIDE, SIDE))
-    return filled

@@ -132,10 +132,9 @@ def _page_loss(document: Asked, logits: Tensor) -> Tensor:
     return nn.functional.cross_entropy(of_page, owner[token // SIDE**2], reduction="sum")
 
 
-Studied = tuple[
-    "NDArray[np.uint8]", tuple[int, ...], "NDArray[np.int16]", tuple[str, ...], tuple[int, ...]
-]
-"""Slots, crops of pages, beginnings, questions and goals, as arrays that are quick to hand over."""
+Grids = tuple[tuple[int, int], ...]
+Studied = tuple["NDArray[np.uint8]", Grids, "NDArray[np.int16]", tuple[str, ...], tuple[int, ...]]
+"""Slots, grids of pages, beginnings, questions and goals, as arrays that are quick to hand over."""
 
 
 def study_questions() -> Callable[[list[Lesson]], list[Studied]]:
@@ -156,7 +155,8 @@ def asked_of(pages: Sequence[StudiedPage]) -> Studied | None:
     seen = [misread(page.tokens, share, errors) for page in pages]  # type: ignore[arg-type]
     slots = np.concatenate(seen).astype(np.uint8)
     crops = slots.reshape(-1, SIDE * SIDE, SLOTS)
-    beginnings = np.argwhere(begins_in(crops))
+    grids = tuple(page.grid for page in pages)
+    beginnings = np.argwhere(begins_in(crops, grids))
     numbers = {(int(token), int(line)): n for n, (token, line) in enumerate(beginnings)}
     starts = np.cumsum([0, *(len(page.tokens) for page in pages)])
     questions, goals = [], []
@@ -168,8 +168,7 @@ def asked_of(pages: Sequence[StudiedPage]) -> Studied | None:
                 goals.append(goal)
     if not questions or len(crops) > MOST_CROPS:
         return None
-    counts = tuple(len(page.tokens) // SIDE**2 for page in pages)
-    return crops, counts, beginnings.astype(np.int16), tuple(questions), tuple(goals)
+    return crops, grids, beginnings.astype(np.int16), tuple(questions), tuple(goals)
 
 
 def _goal(
@@ -186,11 +185,12 @@ def _goal(
     return numbers.get((start + token, slot // PLACES_PER_LINE))
 
 
-def begins_in(crops: NDArray[np.uint8]) -> NDArray[np.bool_]:
+def begins_in(crops: NDArray[np.uint8], grids: Grids) -> NDArray[np.bool_]:
     """In which lines of cells anything begins: a character after nothing or after a blank.
 
     Args:
         crops: Classes, (crops, cells, slots).
+        grids: Rows and columns of tiles of each page, which come after its thumbnail.
 
     Returns:
         (crops * cells, lines).
@@ -200,6 +200,12 @@ def begins_in(crops: NDArray[np.uint8]) -> NDArray[np.bool_]:
     ends = grid[..., PLACES::LAST_PER_LINE]
     left = np.zeros_like(ends)
     left[:, :, 1:] = ends[:, :, :-1]
+    first = 0
+    for rows, columns in grids:
+        for tile in range(first + 1, first + 1 + rows * columns):
+            if (tile - first - 1) % columns:
+                left[tile, :, 0] = ends[tile - 1, :, -1]
+        first += 1 + rows * columns
     run = np.concatenate([left[..., None], here], -1)
     is_there = (run > 0) & (run != BLANK)
     found: NDArray[np.bool_] = (is_there[..., 1:] & ~is_there[..., :-1]).any(-1)
@@ -207,6 +213,6 @@ def begins_in(crops: NDArray[np.uint8]) -> NDArray[np.bool_]:
 
 
 def _as_asked(studied: Studied) -> Asked:
-    slots, pages, beginnings, questions, goals = studied
+    slots, grids, beginnings, questions, goals = studied
     places = torch.from_numpy(beginnings)
-    return Asked(torch.from_numpy(slots), pages, places, questions, torch.tensor(goals))
+    return Asked(torch.from_numpy(slots), grids, places, questions, torch.tensor(goals))

@@ -194,7 +194,7 @@ def take_meaning(model: LeopardForConditionalGeneration, meaning: Meaning) -> No
     head: Any = model.lm_head
     around = inner.vision_encoder.spelling.around
     around.load_state_dict(meaning.around.state_dict())
-    for part in (around.mix, around.carry, around.heading, around.marks, around.fold.weight):
+    for part in (around.mix, around.heading, around.marks, around.fold.weight):
         part /= AROUND_LENGTH
     initialise_language_model(inner.language_model, head, meaning)
 

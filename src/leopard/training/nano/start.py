@@ -9,9 +9,8 @@ text its code, the code of the one before it, what is meant and what is to be sa
     layer 0   text: copy the codes of the two letters before, make a vector of the three, mark
               letters of answers and colons; image: the end of the left cell, about where it is,
               and which cells are the last ones of a page's thumbnail and first tile
-    layer 1   text: gather what the question asks for, count the answer's characters; image: what
-              stands around lines in the crop before, ordinals that go on from the crop before, the
-              heading of the page, the label of its image and a code of its number
+    layer 1   text: gather what the question asks for, count the answer's characters; image: the
+              label of its image and a code of its number
     layer 2   text: look for the page that is named, among headings and labels
     layer 3   text: look for a line of a cell where something begins, with that around it, on the
               page found; of both lines of cells the surer one is chosen; its ordinal, and the
@@ -47,12 +46,10 @@ from leopard.training.nano.codes import byte_classes, class_codes
 from leopard.training.nano.meaning import ASKED_LENGTH, ASKED_SLOPES, Meaning
 from leopard.training.nano.start_counting import (
     COUNT_GAIN,
-    JOINING_HEADS,
+    COUNTING_HEADS,
     add_ordinals,
     count_characters,
-    find_crop_before,
     fitted_turns,
-    join_crops,
     tell_asides,
 )
 from leopard.training.nano.start_heads import (
@@ -109,7 +106,6 @@ from leopard.training.nano.zones import (
     LETTER,
     MEANS,
     MEANT,
-    OPEN,
     ORDINAL,
     ORDINALS,
     OWN,
@@ -188,10 +184,9 @@ def initialise_language_model(model: Any, head: nn.Linear, meaning: Meaning) -> 
     triple_letters(model.layers[0].mlp, meaning)
     mark_labels(model.layers[0].mlp)
     count_characters(heads[1])
-    find_crop_before(heads[1], meaning)
     tell_pages(heads[1], meaning, AROUND_LENGTH)
     _gather(heads[1])
-    mean_to_meant(model.layers[1].mlp, join_crops(model.layers[1].mlp), meaning, ASKED_SIZE)
+    mean_to_meant(model.layers[1].mlp, 0, meaning, ASKED_SIZE)
     look_for_page(heads[PAGE_LAYER], meaning, _asked(), AROUND_LENGTH)
     _look(heads[3], meaning)
     choose(model.layers[3].mlp, add_ordinals(model.layers[3].mlp))
@@ -214,8 +209,8 @@ def initialise_connector(connector: Any) -> None:
     for linear in (first, second):
         linear.weight.normal_(0, NOISE)
         linear.bias.zero_()
-    ordinals = OPEN - ORDINALS
-    rows = width + bags + ordinals + 3 * LINES_PER_CELL
+    ordinals = RUNS - ORDINALS
+    rows = width + bags + ordinals + 2 * LINES_PER_CELL
     columns, inputs = rows + SIDE, rows + 2 * SIDE
     first.weight[:inputs] += torch.eye(inputs) * small
     first.bias.fill_(far)
@@ -223,7 +218,7 @@ def initialise_connector(connector: Any) -> None:
         (0, width, 1.0),
         (AROUNDS, bags, 1.0),
         (ORDINALS, ordinals, PLACE_LENGTH),
-        (OPEN, 2 * LINES_PER_CELL, 1.0),
+        (RUNS, LINES_PER_CELL, 1.0),
         (BEGUN, LINES_PER_CELL, 1.0),
     )
     at = 0
@@ -429,8 +424,8 @@ LOUDER = 1.03
 """How much louder the norms make it on its way."""
 AROUND_LENGTH = 4.0
 """How much shorter what stands around a line is in the stream than it was when it was learned."""
-FIRST_GATHERING = 1 + JOINING_HEADS[-1]
-"""First head of layer 1 that gathers; those before count characters and join crops."""
+FIRST_GATHERING = 1 + COUNTING_HEADS[-1]
+"""First head of layer 1 that gathers; those before count characters."""
 
 
 def _gather(heads: Heads) -> None:

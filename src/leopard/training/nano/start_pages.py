@@ -1,10 +1,10 @@
-"""What the tokens of a page are told of it: its heading, and the label of its image.
+"""The page that a question names: by its heading, or by the label of its image.
 
-A question says `For Lund Office:` or `on page 3`; the crop that holds the answer need not show
-either. The last cell of a page's first tile has the heading (`Surroundings`), the colon before an
-image has letters of its label; all visual tokens of a page look back for both, and the nearest
-counts. The page that is named is looked for by these before anything on it is: names of pages are
-told apart better where nothing else is said. See `leopard.training.nano.start` for the whole.
+A question says `For Lund Office:` or `on page 3`. The last cell of a page's first tile has the
+heading (`Surroundings`), the colon before an image has letters of its label; all visual tokens of a
+page look back for it, and the nearest counts. The page that is named is looked for by these before
+anything on it is: names of pages are told apart better where nothing else is said. See
+`leopard.training.nano.start` for the whole.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from leopard.training.nano.codes import (
     page_code,
 )
 from leopard.training.nano.meaning import FIRST_TILE, QUICKER, TRIPLE_UNITS, Meaning
-from leopard.training.nano.start_counting import FARTHEST, JOINING_HEADS, fitted_turns
+from leopard.training.nano.start_counting import COUNTING_HEADS, FARTHEST, fitted_turns
 from leopard.training.nano.start_heads import HALF, IMAGE_MARK, RESTING, TEXT_MARK, Heads
 from leopard.training.nano.start_units import TRIPLE_SIZE
 from leopard.training.nano.zones import (
@@ -147,19 +147,19 @@ def mark_labels(mlp: Any) -> None:
     mlp.down_proj.weight[LABEL, unit] = ANSWER_FLAG / (step * (1 - least))
 
 
-FIRST_HEAD = 1 + JOINING_HEADS[-1] + MEANS
-"""Head of layer 1 that brings labels; the next one brings headings."""
+LABEL_HEAD = 1 + COUNTING_HEADS[-1] + MEANS
+"""Head of layer 1 that brings labels."""
 PER_TOKEN, FARTHEST_LABEL = 0.045, 2400
 """Attention logits that a token's distance costs, and how far back labels are looked for: more than
 the tokens of a page."""
 LEAST = 20.0
 """The logit there; nothing else has one."""
-LOUD_HEADING, LOUD_LABEL = 1.05, 0.97
-"""How loud what pages tell is made, so that it is as learned after the norm."""
+LOUD_LABEL = 0.97
+"""How loud it is made, so that it is as learned after the norm."""
 
 
 def tell_pages(heads: Heads, meaning: Meaning, shorter: float) -> None:
-    """Layer 1: bring label and heading of their page to visual tokens.
+    """Layer 1: bring the label of their image to visual tokens, and a code of its number.
 
     Args:
         heads: Of the layer.
@@ -167,15 +167,11 @@ def tell_pages(heads: Heads, meaning: Meaning, shorter: float) -> None:
         shorter: How much shorter what stands around is in the stream than when it was learned.
     """
     both = torch.stack([around_line(line) for line in range(LINES_PER_CELL)]).sum(0)
-    label, heading = FIRST_HEAD, FIRST_HEAD + 1
-    _look_for_nearest(heads, label, {LABEL: ANSWER_FLAG * TEXT_SCALE})
+    _look_for_nearest(heads, LABEL_HEAD, LABEL, ANSWER_FLAG * TEXT_SCALE)
     told = meaning.number.weight.T @ both * LOUD_LABEL / (TRIPLE_SIZE * shorter)
-    heads.carry(label, directions(OWN_TRIPLE, AROUND) / TEXT_SCALE, told)
-    heads.carry_besides(label, _code_before(), directions(PAGE_CODE, PAGE_CODE_SIZE) * PAGE_LENGTH)
-    marks = {LABEL: ANSWER_FLAG * TEXT_SCALE, PAGE_END: ANSWER_FLAG * IMAGE_SCALE}
-    _look_for_nearest(heads, heading, marks)
-    last = around_line(LINES_PER_CELL - 1)
-    heads.carry(heading, last / IMAGE_SCALE, both * LOUD_HEADING)
+    heads.carry(LABEL_HEAD, directions(OWN_TRIPLE, AROUND) / TEXT_SCALE, told)
+    code = directions(PAGE_CODE, PAGE_CODE_SIZE) * PAGE_LENGTH
+    heads.carry_besides(LABEL_HEAD, _code_before(), code)
 
 
 def _code_before() -> Tensor:
@@ -249,14 +245,13 @@ def prefer_page(heads: Heads, head: int, rest: int, gain: float) -> None:
     heads.query[head, rest, OF_PAGE + PAGE_CODE_SIZE] = found
 
 
-def _look_for_nearest(heads: Heads, head: int, marks: dict[int, float]) -> None:
+def _look_for_nearest(heads: Heads, head: int, mark: int, size: float) -> None:
     root = math.sqrt(HEAD)
     heads.clear(head)
     heads.query[head, :RESTING, IMAGE] = root / (FLAG * IMAGE_SCALE)
     for half, part in enumerate(_falling()):
         numbers = slice(half * HALF, half * HALF + RESTING)
-        for mark, size in marks.items():
-            heads.key[head, numbers, mark] = part / size
+        heads.key[head, numbers, mark] = part / size
     heads.rest(head, RESTING, 2 * LEAST, TEXT_MARK)
 
 

@@ -48,23 +48,20 @@ LAST_OF_LEFT = SLOTS * CODE
 LEFT_PER_LINE = 2
 """Characters at the end of the left cell that are known."""
 AROUNDS = LAST_OF_LEFT + LINES_PER_CELL * LEFT_PER_LINE * CODE
-"""For each line what stands around it (see `Surroundings`); from the second layer on also in the
-crop before."""
+"""For each line what stands around it (see `Surroundings`); from the second layer on with the label
+of its image."""
 ROW = AROUNDS + LINES_PER_CELL * AROUND
 """Where a visual token stands: row of its crop, then about where in the sequence."""
 TILE = ROW + AXIS
 ORDINALS = TILE + TILE_BITS
 """For each line of a token the ordinal of its first place, then for each line that of what begins
 last in it."""
-ENDS = ORDINALS + 2 * LINES_PER_CELL * ORDINAL
-"""For each line, in the last column, the ordinal after its end."""
-OPEN = ENDS + LINES_PER_CELL * ORDINAL
-"""For each line, whether no text ends left of it in its crop."""
-RUNS = OPEN + LINES_PER_CELL
-"""For each line, whether it goes on from the left edge of its crop to here without a gap."""
-JOINED = RUNS + LINES_PER_CELL
-"""From the second layer on, for each such line: the turn from the crop before, less one."""
-MARKS = JOINED + LINES_PER_CELL * ORDINAL
+RUNS = ORDINALS + 2 * LINES_PER_CELL * ORDINAL
+"""For each line, whether text goes on to here from the tile on the left without a gap."""
+BREAK, PICTURE, LABEL = range(RUNS + LINES_PER_CELL, RUNS + LINES_PER_CELL + 3)
+"""Marks of text alone: a line break, the token that an image begins with and, from the second layer
+on, a colon, which labels of images end with."""
+MARKS = LABEL + 1
 TEXT, IMAGE, START, COLUMN_FLAG, ANSWER, SPECIAL = range(MARKS, MARKS + 6)
 """Marks: text, image, first token, first column of a crop (the last one has minus that), token
 before an answer or a question, token of text that is no character."""
@@ -74,9 +71,6 @@ WORDS = BEGUN + LINES_PER_CELL
 USER, ASSISTANT, ANSWERING, ASIDE = range(WORDS, WORDS + 4)
 """Marks of text alone: the words that say who speaks, and from the second layer on the token that
 an answer comes after, and all tokens of an answer or behind a line break."""
-BREAK, PICTURE, LABEL = range(JOINED, JOINED + 3)
-"""Marks of text where visual tokens have nothing in the first layer: a line break, the token that
-an image begins with and, from the second layer on, a colon, which labels of images end with."""
 PAGE_END = USER
 """Mark of visual tokens, from the second layer on: the last ones of a page's thumbnail and of its
 first tile."""
