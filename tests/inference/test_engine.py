@@ -195,10 +195,10 @@ def test_images_known_by_name_are_not_cut_again(shared, monkeypatch):
     named = replace(plain, image_names=("one", "two"))
     expected = generator.generate([plain])[0].text
     assert generator.generate([named])[0].text == expected
-    real = generator.encoder._named_crops
-    monkeypatch.setattr(generator.encoder, "_named_crops", pytest.fail)
+    real = generator.encoder._units
+    monkeypatch.setattr(generator.encoder, "_units", pytest.fail)
     assert generator.generate([named])[0].text == expected
-    monkeypatch.setattr(generator.encoder, "_named_crops", real)
+    monkeypatch.setattr(generator.encoder, "_units", real)
     other = replace(ask("What?", 2, 1), image_names=("two", "one"))
     assert generator.generate([other])[0].text == fresh(shared).generate([other])[0].text
 

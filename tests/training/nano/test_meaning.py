@@ -107,9 +107,8 @@ def test_lines_know_what_stands_in_the_tile_before() -> None:
     slots = torch.from_numpy(np.concatenate([np.zeros_like(crops[:1]), crops]))
 
     def key(place: int, grids: tuple[tuple[int, int], ...]) -> torch.Tensor:
-        asked = Asked(
-            slots[-place:], grids, torch.tensor([[169 * (place - 1) + 2, 1]]), ("?",), NONE
-        )
+        begun = torch.tensor([[169 * (place - 1) + 2, 1]])
+        asked = Asked(slots[-place:], grids, begun, ("?",), torch.tensor([-1]))
         return meaning.keys([asked])[0][0]
 
     alone, beside, below = key(1, ((0, 0),)), key(3, ((1, 2),)), key(3, ((2, 1),))

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import pytest
 import torch
 
 from leopard.inference.loading import DEFAULT_MODEL, SHIPPED_MODELS
 from leopard.model import LeopardForConditionalGeneration
+from leopard.model.tiling import Grids
 from leopard.processor import LeopardProcessor
 from leopard.schema.messages import ImagePart, Message, TextPart
 from leopard.training.nano.characters import BLANK, NUM_CLASSES, SLOTS, Glyph, cell_slots
@@ -185,13 +184,9 @@ def embedded(
     model: LeopardForConditionalGeneration,
     ids: list[int],
     slots: torch.Tensor,
-    pages: Sequence[int] | None = None,
+    grids: Grids | None = None,
 ) -> torch.Tensor:
-    """Embeddings with visual tokens in their places, (1, length, dim).
-
-    Pages are given by their crops: tiles stand beside each other.
-    """
-    grids = grids_of(pages or [1] * len(slots))
+    """Embeddings with visual tokens in their places, (1, length, dim)."""
     visual = model.model.connector(model.model.vision_encoder.spelling.known(slots, grids))
     tokens = torch.tensor(ids)
     places = torch.nonzero(tokens == nano_processor().image_token_id).flatten()
@@ -201,13 +196,20 @@ def embedded(
 
 @torch.no_grad()
 def answered(
-    model: LeopardForConditionalGeneration, question: str, pages: list[torch.Tensor]
+    model: LeopardForConditionalGeneration,
+    question: str,
+    pages: list[torch.Tensor],
+    grids: Grids | None = None,
 ) -> str:
-    """What the model says, greedily, seeing true slots, (crops, cells, slots) a page."""
+    """What the model says, greedily, seeing true slots, (crops, cells, slots) a page.
+
+    Tiles stand beside each other unless grids say otherwise.
+    """
     crops = [len(page) for page in pages]
+    grids = grids_of(crops) if grids is None else grids
     ids, said = said_before(question, crops, nano_processor()), ""
     while len(said) < 30:
-        inputs = embedded(model, ids, torch.cat(pages), crops)
+        inputs = embedded(model, ids, torch.cat(pages), grids)
         hidden = model.model.language_model(inputs_embeds=inputs).last_hidden_state
         token = int(model.lm_head(hidden[0, -1]).argmax())
         if token == END_TOKEN:
@@ -256,6 +258,27 @@ def test_a_label_is_known_in_crops_further_right(
     page = row_of_crops({"Signed by:": label_at, "Kowalski": value_at}, 3)
     others = row_of_crops({"Quarterly report": 40, "Harbour": 480}, 3)
     assert answered(shipped, "What is the Signed by?", [page, others]) == "Kowalski"
+
+
+@pytest.mark.parametrize(("row", "staff"), [("Lund", "2140"), ("Bergen", "1763")])
+def test_the_head_of_a_column_is_known_in_tiles_further_down(
+    shipped: LeopardForConditionalGeneration, row: str, staff: str
+) -> None:
+    columns = (4, 140, 260)
+    table = (("City", "Staff", "Budget"), ("Oslo", "3312", "99.50"), ("Lund", "2140", "80.10"))
+    upper, lower = (
+        cells(
+            [
+                glyph
+                for n, texts in enumerate(rows)
+                for text, x in zip(texts, columns, strict=True)
+                for glyph in line(text, x, first + 42 * n)
+            ]
+        )
+        for rows, first in ((table, 200), ((("Bergen", "1763", "70.20"),), 34))
+    )
+    page = torch.cat([torch.zeros_like(upper), upper, lower])
+    assert answered(shipped, f"What is the Staff of {row}?", [page], [(2, 1)]) == staff
 
 
 def test_text_is_read_on_across_the_edge_of_a_crop(
@@ -323,7 +346,7 @@ def compared(
     document = Asked(slots, grids_of(pages), places, (question,), torch.tensor([0]))
     expected = meaning([document])[0][0][0, 1:]
     ids = said_before(f"{question}\nAnswer briefly.", pages, nano_processor())
-    inputs = embedded(model, ids, slots, pages)
+    inputs = embedded(model, ids, slots, grids_of(pages))
     states = model.model.language_model(inputs_embeds=inputs, output_hidden_states=True)
     layer = model.model.language_model.layers[3]
     normed = layer.input_layernorm(states.hidden_states[3])[0]
@@ -387,7 +410,7 @@ def test_the_page_that_is_named_is_found_and_told_as_was_learned() -> None:
     codes = torch.stack([page_code(1 + page) for page in range(len(pages))])[owner]
     ids = said_before(f"{question}\nAnswer briefly.", pages, nano_processor())
     states = model.model.language_model(
-        inputs_embeds=embedded(model, ids, slots, pages), output_hidden_states=True
+        inputs_embeds=embedded(model, ids, slots, grids_of(pages)), output_hidden_states=True
     ).hidden_states[PAGE_LAYER + 1][0]
     images = torch.tensor(ids) == nano_processor().image_token_id
     told = states[images, PAGE_CODE : PAGE_CODE + PAGE_CODE_SIZE].view(len(slots), SIDE**2, -1)
