@@ -1,7 +1,8 @@
 """Visual tokens by what the vision encoder saw: equal crops are encoded once.
 
 A crop is known by the SHA-256 of its pixels, and only together with the crop geometry and the
-weights that encoded it. Knows nothing of prompts.
+weights that encoded it; where an encoder joins the tiles of a page, by all crops of its page
+(`page_keys`). Knows nothing of prompts.
 """
 
 from __future__ import annotations
