@@ -49,3 +49,9 @@ def test_pages_that_show_nothing_are_left_out() -> None:
 def test_grids_must_be_those_of_the_crops() -> None:
     with pytest.raises(ValueError, match="5 crops, but grids of 18"):
         by_page(lambda pages: pages, torch.ones(5, 2, 2), grids=GRIDS)
+
+
+def test_sizes_can_be_counted_without_values() -> None:
+    values, is_shown = (torch.ones(shape, device="meta") for shape in ((18, 2, 2, 3), (18,)))
+    found = by_page(lambda pages: pages, values, grids=GRIDS, is_shown=is_shown.bool())
+    assert found.shape == values.shape

@@ -87,6 +87,27 @@ def test_a_vit_counts_by_formula_as_by_running_it() -> None:
     assert _vision_flops(model) == pytest.approx(counter.get_total_flops(), rel=0.01)
 
 
+@pytest.mark.parametrize("is_trained", [False, True])
+def test_an_encoder_that_joins_tiles_is_counted_by_its_sizes_alone(is_trained: bool) -> None:
+    from leopard.model import LeopardForConditionalGeneration
+    from leopard.training.nano.package import nano_config
+
+    with torch.device("meta"):
+        model = LeopardForConditionalGeneration(nano_config()).train(is_trained)
+    counter = FlopCounterMode(display=False)
+    encoder = new_encoder()
+    with torch.no_grad(), counter:
+        encoder(pixel_values=torch.zeros(1, 3, 364, 364), grids=[(0, 0)])
+    # An empty page is left out where values are known: what stands around it costs the rest.
+    assert counter.get_total_flops() <= _vision_flops(model) < 2 * counter.get_total_flops()
+
+
+def new_encoder() -> Any:
+    from leopard.training.nano.package import new_model
+
+    return new_model(seed=0).model.vision_encoder.eval()
+
+
 @pytest.mark.parametrize("checkpointing", [False, True])
 def test_activations_are_about_what_autograd_keeps(checkpointing: bool) -> None:
     from leopard.training.parts import freeze

@@ -213,7 +213,7 @@ class Surroundings(nn.Module):
 
         Most places are empty: what a lesson goes back through need not hold them.
         """
-        if not self.training:
+        if not self.training or is_there.is_meta:  # where nothing but sizes is known
             return make(inputs) * is_there[..., None]
         places = torch.nonzero(is_there.flatten()).flatten()
         made = make(inputs.flatten(0, -2)[places])

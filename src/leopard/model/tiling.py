@@ -73,7 +73,7 @@ def by_page(
     parts, places = [], []
     for (rows, columns), members in crops_of_pages(grids).items():
         own = members.to(values[0].device)
-        if is_shown is not None:
+        if is_shown is not None and not is_shown.is_meta:  # there nothing but sizes is known
             own = own[is_shown[own].any(1)]
         if not len(own):
             continue
