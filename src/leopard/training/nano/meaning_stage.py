@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from leopard.model.tiling import Grids
 from leopard.training.nano.characters import (
     BLANK,
     LAST_PER_LINE,
@@ -132,8 +133,13 @@ def _page_loss(document: Asked, logits: Tensor) -> Tensor:
     return nn.functional.cross_entropy(of_page, owner[token // SIDE**2], reduction="sum")
 
 
-Grids = tuple[tuple[int, int], ...]
-Studied = tuple["NDArray[np.uint8]", Grids, "NDArray[np.int16]", tuple[str, ...], tuple[int, ...]]
+Studied = tuple[
+    "NDArray[np.uint8]",
+    tuple[tuple[int, int], ...],
+    "NDArray[np.int16]",
+    tuple[str, ...],
+    tuple[int, ...],
+]
 """Slots, grids of pages, beginnings, questions and goals, as arrays that are quick to hand over."""
 
 

@@ -99,21 +99,18 @@ def _shape(angle: float, *, is_sine: bool) -> Tensor:
     return fitted_turns(COUNT_GAIN * wave, FARTHER, -ALONE)
 
 
-def fitted_turns(
-    near: Tensor, farther: int, most: float, *, at: Tensor | None = None, count: int = RESTING
-) -> Tensor:
+def fitted_turns(near: Tensor, farther: int, most: float) -> Tensor:
     """Rotations that together make a function of the distance: least squares, step by step.
 
     Args:
-        near: Its values at some distances.
+        near: Its values from distance 0 on.
         farther: Distance from which it may only
         most: be so large.
-        at: Distances of `near`; from 0 on if not given.
-        count: Rotations to use, the quickest.
 
     Returns:
         Amplitudes of cosines and sines, (2, rotations).
     """
+    count = RESTING
     angles = ROPE_THETA ** (-torch.arange(count, dtype=torch.float64) / HALF)
 
     def turns(distance: Tensor) -> Tensor:
@@ -121,7 +118,7 @@ def fitted_turns(
         return torch.cat([turned.cos(), turned.sin()], 1)
 
     weight, ridge = 30.0, 0.3
-    of_near = turns(torch.arange(len(near), dtype=torch.float64) if at is None else at)
+    of_near = turns(torch.arange(len(near), dtype=torch.float64))
     of_far = turns(
         torch.cat(
             [

@@ -29,8 +29,6 @@ from leopard.training.nano.zones import (
 
 NUM_HEADS = 16
 HALF = HEAD // 2
-SLOW = tuple(range(24, 31))
-"""Rotations that hardly turn over a crop or two: they hold content in layers with positions."""
 RESTING = 31
 """The slowest rotation: it lets heads rest on the first token."""
 FAST = tuple(math.exp(-n / 2.5) + (0.15 if n >= 8 else 0.0) for n in range(16))
