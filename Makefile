@@ -11,7 +11,7 @@ BIN  := $(VENV)/bin
 PIP  := $(BIN)/python -m pip install -qq --disable-pip-version-check --no-warn-script-location -c requirements.lock
 LOCK := pyproject.toml requirements.lock
 
-.PHONY: ask test test-all check fix bench nano lock clean help
+.PHONY: ask test test-all check fix bench nano nano-reader nano-meaning lock clean help
 .SILENT:
 
 help: ## Show this list
@@ -39,8 +39,12 @@ fix: $(VENV)/.dev ## Format and mend what can be mended
 bench: $(VENV)/.dev ## Run the benchmarks (prints ratios; takes minutes; run alone)
 	for file in benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
 
-nano: $(VENV)/.dev ## Train the small model from nothing (hours), or go on where it stopped
-	$(BIN)/leopard nano $(NANO) --threads 2
+nano: $(VENV)/.dev ## Train the small model from nothing (hours, two cores), or go on where it stopped
+	$(MAKE) -j2 nano-reader nano-meaning
+	$(BIN)/leopard nano $(NANO) --stage model
+
+nano-reader nano-meaning: nano-%: $(VENV)/.dev
+	OMP_NUM_THREADS=1 $(BIN)/leopard nano $(NANO) --stage $*
 
 clean: ## Remove the environment and caches
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

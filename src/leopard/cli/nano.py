@@ -31,13 +31,23 @@ def nano(
     threads: Annotated[
         int, typer.Option(help="Cores for learning; pages are made by one more process.", min=1)
     ] = 1,
+    pack: Annotated[
+        Path | None,
+        typer.Option(help="Only write the stages' checkpoints small into this folder."),
+    ] = None,
+    unpack: Annotated[
+        Path | None,
+        typer.Option(help="Before training take the checkpoints that --pack wrote there."),
+    ] = None,
 ) -> None:
     """Train the small model from nothing, for hours on a CPU, or go on where it stopped.
 
     Stages: reader, meaning, model. The first two write a checkpoint every few minutes and go on
-    from it; the result is the folder `model`.
+    from it; they may run at the same time, in two processes, as `make nano` does. The result is
+    the folder `model`. --pack and --unpack carry a training to another computer.
     """
     try:
+        from leopard.training.nano import recipe
         from leopard.training.nano.recipe import STAGES, run_stage
     except ImportError as error:
         raise ConfigError(f"training needs {error.name}: pip install 'leopard[dev]'") from error
@@ -48,6 +58,11 @@ def nano(
     unknown = [name for name in stage or () if name not in STAGES]
     if unknown:
         raise ConfigError(f"stage {unknown[0]!r} is unknown; use one of {', '.join(STAGES)}")
+    if pack is not None:
+        typer.echo(f"packed {', '.join(recipe.pack(folder, pack))}: {pack}")
+        return
+    if unpack is not None:
+        typer.echo(f"unpacked {', '.join(recipe.unpack(unpack, folder))}", err=True)
     import torch
 
     torch.set_num_threads(threads)

@@ -9,7 +9,7 @@ again first (`leopard.model.tiling`).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -153,11 +153,10 @@ class Surroundings(nn.Module):
         here, before, two_before = self._triples(canvas)  # (pages, text rows, columns, places)
         is_there = (here > 0) & (here != self.blank)
         triples = torch.stack([here, before, two_before], -1)
-        vectors = self._vectors(triples, is_there, codes)
         begins = is_there & (before == self.blank)
         places = torch.arange(self.num_places, device=canvas.device)
         begin = (begins * places).amax(-1, keepdim=True)
-        whole, own = vectors.sum(-2), (vectors * (places >= begin)[..., None]).sum(-2)
+        whole, own = self._letter_bags(triples, is_there, places >= begin, codes)
         filled = is_there.any(-1)
         apart = (two_before == self.blank) | (two_before == self.colon)
         is_apart = (begins & apart & (places == begin)).any(-1)
@@ -169,16 +168,11 @@ class Surroundings(nn.Module):
         right = torch.arange(width, device=canvas.device) / width
         ones = torch.ones_like(whole[..., 0])
         marks = torch.stack([mark * ones for mark in (*told, down, right, is_apart, ones)], -1)
-        bags = [_short(bag) for bag in bags]
-        known = torch.cat([*bags, marks], -1)
-        mixed = marks @ self.marks + self._where(filled, known, self._together)
-        shares = self._where(filled, known, self._shares)
-        for bag, mix, share in zip(bags, self.mix, shares.unbind(-1), strict=True):
-            mixed = mixed + (bag @ mix) * share[..., None]
+        mixed = self._where(filled, [*bags, marks], self._mixed)
         last = torch.zeros_like(filled[0])
         last[self.side * self.num_lines - 1, self.side - 1] = True
         headings = self._headings(whole.sum(2), rank * filled.any(2))[:, None, None]
-        return torch.where(last[..., None], headings, mixed * filled[..., None])
+        return torch.where(last[..., None], headings, mixed)
 
     def _headings(self, rows: Tensor, ranks: Tensor) -> Tensor:
         """The first rows of text, mixed row by row, (pages, around_size).
@@ -193,30 +187,68 @@ class Surroundings(nn.Module):
         mixed: Tensor = torch.einsum("crs,rst->ct", first, self.heading)
         return mixed
 
-    def _together(self, bags: Tensor) -> Tensor:
-        """What bags say only together: each may be what is asked for, and may be beside it."""
-        units: Tensor = self.fold(nn.functional.silu(self.units(bags)))
-        return units
+    def _mixed(self, *bags_and_marks: Tensor) -> Tensor:
+        """Bags and marks of lines, each (.., its size), to one vector of each, (.., around_size).
 
-    def _shares(self, known: Tensor) -> Tensor:
-        """How much each bag counts, 0 to 2: one of them is the label, others are beside it."""
-        shares: Tensor = 2 * self.gates(nn.functional.silu(self.weigh(known))).sigmoid()
-        return shares
-
-    def _vectors(self, triples: Tensor, is_there: Tensor, codes: Tensor) -> Tensor:
-        """Vectors of letter triples, 0 where there is none, (.., around_size)."""
-        codes = nn.functional.pad(codes, (0, 0, 1, 0))
-        return self._where(is_there, triples, lambda known: self._known(known, codes))
-
-    def _where(self, is_there: Tensor, inputs: Tensor, make: Callable[[Tensor], Tensor]) -> Tensor:
-        """What is made of inputs, (.., numbers), where there is something; else 0.
-
-        Most places are empty: what a lesson goes back through need not hold them.
+        Each bag counts for a share, 0 to 2: one of them is the label, others are beside it. Units
+        add what bags say only together: each may be what is asked for, and may be beside it.
         """
-        if not self.training or is_there.is_meta:  # where nothing but sizes is known
-            return make(inputs) * is_there[..., None]
+        *bags, marks = bags_and_marks
+        short = torch.stack([_short(bag) for bag in bags], -2)
+        known = torch.cat([short.flatten(-2), marks], -1)
+        shares = 2 * self.gates(nn.functional.silu(self.weigh(known))).sigmoid()
+        together = self.fold(nn.functional.silu(self.units(known)))
+        weighed = (short * shares[..., None]).flatten(-2) @ self.mix.flatten(0, 1)
+        mixed: Tensor = marks @ self.marks + together + weighed
+        return mixed
+
+    def _letter_bags(
+        self, triples: Tensor, is_there: Tensor, is_own: Tensor, codes: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Sums of the vectors of letter triples of each line of a cell: of all, and of some.
+
+        Args:
+            triples: (.., places, 3).
+            is_there: Which places have a letter, (.., places).
+            is_own: Which of them count for the second, (.., places).
+            codes: Codes of classes from 1 on, (classes, code_size).
+
+        Returns:
+            Both (.., around_size).
+        """
+        codes = nn.functional.pad(codes, (0, 0, 1, 0))
+        if not self._is_sparse(is_there):
+            vectors = self._known(triples, codes) * is_there[..., None]
+            return vectors.sum(-2), (vectors * is_own[..., None]).sum(-2)
         places = torch.nonzero(is_there.flatten()).flatten()
-        made = make(inputs.flatten(0, -2)[places])
+        vectors = self._known(triples.flatten(0, -2)[places], codes)
+        count = is_there.numel() // self.num_places
+        own = torch.nonzero(is_own.flatten()[places]).flatten()
+        sums = (
+            vectors.new_zeros(count, vectors.shape[-1]).index_add(0, cells, part)
+            for cells, part in (
+                (places // self.num_places, vectors),
+                (places[own] // self.num_places, vectors[own]),
+            )
+        )
+        whole, of_own = (one.unflatten(0, is_there.shape[:-1]) for one in sums)
+        return whole, of_own
+
+    def _is_sparse(self, is_there: Tensor) -> bool:
+        """Whether only what is there is worked out, as in lessons: most places are empty.
+
+        Elsewhere sizes must not depend on what is printed, as where only sizes are known.
+        """
+        return self.training and not is_there.is_meta
+
+    def _where(
+        self, is_there: Tensor, inputs: Sequence[Tensor], make: Callable[..., Tensor]
+    ) -> Tensor:
+        """What is made of inputs, each (.., numbers), where there is something; else 0."""
+        if not self._is_sparse(is_there):
+            return make(*inputs) * is_there[..., None]
+        places = torch.nonzero(is_there.flatten()).flatten()
+        made = make(*(one.flatten(0, -2)[places] for one in inputs))
         every = made.new_zeros(is_there.numel(), made.shape[-1])
         spread: Tensor = every.index_copy(0, places, made).unflatten(0, is_there.shape)
         return spread

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
 import torch
 from PIL import Image
 from safetensors.torch import save_file
+from torch import nn
 
 from leopard.errors import TrainingError
 from leopard.inference.leopard import Leopard
 from leopard.schema.generation import SamplingOptions
 from leopard.schema.geometry import ImageSize
 from leopard.training.nano import stages
-from leopard.training.nano.course import CourseSettings
+from leopard.training.nano.course import Course, CourseSettings
 from leopard.training.nano.lessons import DocumentDraft, PageDraft
 from leopard.training.nano.package import new_model
 from leopard.training.nano.reader_stage import MAX_TILES
-from leopard.training.nano.recipe import READER, STAGES, run_stage
+from leopard.training.nano.recipe import READER, STAGES, pack, run_stage, unpack
 from leopard.training.nano.stages import (
     ReaderStage,
     checkpoint_weights,
@@ -86,6 +88,72 @@ def test_a_model_takes_an_encoder_that_reads_whole_or_not_at_all(tmp_path: Path)
     save_file(weights, checkpoint)
     with pytest.raises(TrainingError, match=r"differ in 1 weights, such as fold\.weight"):
         joined_model(checkpoint, None)
+
+
+class Taught(nn.Module):
+    """Something that learns, and a code that does not."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.learns = nn.Linear(3, 2)
+        self.register_buffer("code", torch.rand(4))
+
+
+def taught(folder: Path, steps: int) -> Course:
+    """A course that has run for some steps."""
+    module = Taught()
+    course = Course(
+        module, CourseSettings(steps=steps, learning_rate=0.1, warmup_steps=1), folder, plain=("",)
+    )
+
+    def step() -> dict[str, float]:
+        loss = (module.learns(torch.ones(3)) - 1).square().sum()
+        loss.backward()
+        return {"loss": loss.item()}
+
+    course.run(step, lambda _: None)
+    return course
+
+
+def test_a_training_is_carried_to_another_computer(tmp_path: Path) -> None:
+    here, there = tmp_path / "here", tmp_path / "there"
+    before = taught(here / "meaning", 5)
+    assert pack(here, tmp_path / "packed") == ["meaning"]
+    assert unpack(tmp_path / "packed", there) == ["meaning"]
+    after = Course(
+        Taught(), CourseSettings(steps=9, learning_rate=0.1), there / "meaning", plain=("",)
+    )
+    assert after.step == 5
+    learned, known = (dict(one.module.state_dict()) for one in (before, after))
+    torch.testing.assert_close(known["code"], learned["code"], rtol=0, atol=0)  # exact
+    torch.testing.assert_close(known["learns.weight"], learned["learns.weight"].half().float())
+    packed = (tmp_path / "packed" / "meaning.safetensors").stat().st_size
+    assert packed < before.checkpoint.stat().st_size
+    taught(there / "meaning", 9)
+    last = checkpoint_weights(there / "meaning" / "course.safetensors")["learns.weight"]
+    assert not torch.equal(last, known["learns.weight"])  # it goes on
+
+
+def test_a_training_is_not_unpacked_over_another(tmp_path: Path) -> None:
+    taught(tmp_path / "here" / "meaning", 1)
+    pack(tmp_path / "here", tmp_path / "packed")
+    with pytest.raises(TrainingError, match=r"course\.safetensors is there already"):
+        unpack(tmp_path / "packed", tmp_path / "here")
+    with pytest.raises(TrainingError, match="holds no packed stage"):
+        unpack(tmp_path / "here", tmp_path / "there")
+    with pytest.raises(TrainingError, match="holds no checkpoint of a stage"):
+        pack(tmp_path / "there", tmp_path / "packed")
+
+
+def test_make_runs_both_stages_of_lessons_and_then_the_model() -> None:
+    planned = subprocess.run(
+        ["make", "-n", "nano", "NANO=somewhere"],
+        cwd=Path(__file__).parents[3], capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    ran = [line.split("--stage ")[1].strip() for line in planned.splitlines() if "--stage" in line]
+    assert sorted(ran) == sorted(STAGES)
+    assert ran[-1] == "model"
 
 
 @pytest.mark.slow

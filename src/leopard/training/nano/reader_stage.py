@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from leopard.inference.loading import has_fast_bfloat16
 from leopard.model.reader import LeopardReader, LeopardReaderConfig
@@ -35,8 +36,8 @@ READING_DPI = 130.0
 """Pages are drawn at no higher resolution: print of 8 to 12 points has the size of lessons then."""
 MAX_TILES = 12
 """Tiles of a page: three columns and four rows show text of 8 points as it is read best."""
-NOTHING_WEIGHT = 0.15
-"""Weight of empty places in the dense lesson."""
+EMPTY_PLACE_SHARE = 0.15
+"""Share of empty places that the dense lesson asks about; it asks about all printed ones."""
 EMPTY_LINE_SHARE = 0.1
 """Share of empty lines that are asked about."""
 LEAST_PLACES = 150
@@ -123,11 +124,7 @@ class ReadingLessons(nn.Module):
         encoder.spelling.codes.requires_grad_(False)
         if encoder.spelling.around is not None:
             encoder.spelling.around.requires_grad_(False)  # another stage teaches it
-        self.place_head = nn.Conv2d(config.conv_channels, NUM_CLASSES, 1)
-        weights = torch.ones(NUM_CLASSES)
-        weights[0] = NOTHING_WEIGHT
-        self.register_buffer("class_weights", weights, persistent=False)
-        self.class_weights: Tensor
+        self.place_head = nn.Linear(config.conv_channels, NUM_CLASSES)
         self.are_heads_alone = False
         """Whether the encoder rests, so that a new head does not disturb it."""
 
@@ -142,22 +139,26 @@ class ReadingLessons(nn.Module):
         dense = torch.from_numpy(np.stack([item.dense for item in batch])).long()
         columns = torch.from_numpy(np.stack([item.columns for item in batch])).long()
         is_learning = torch.is_grad_enabled() and not self.are_heads_alone
-        autocast = torch.autocast("cpu", torch.bfloat16, enabled=has_fast_bfloat16())
-        with torch.set_grad_enabled(is_learning), autocast:
-            cells, conv_map = self.encoder.look(pixels)
-        cells, conv_map = cells.float(), conv_map.float()
-        places = self.place_head(conv_map)
-        loss = nn.functional.cross_entropy(places, dense, weight=self.class_weights)
+        places_asked = (dense > 0) | (torch.rand(dense.shape) < EMPTY_PLACE_SHARE)
         is_filled = (columns > 0).any(-1)
-        asked = is_filled | (torch.rand(is_filled.shape) < EMPTY_LINE_SHARE)
-        truth, transcriber = columns[asked], self.spelling[0].transcriber
-        guess = transcriber.weigh(transcriber.see(cells, conv_map)[asked], _misheard(truth))
+        lines_asked = is_filled | (torch.rand(is_filled.shape) < EMPTY_LINE_SHARE)
+        printed, truth = dense[places_asked], columns[lines_asked]
+        transcriber = self.spelling[0].transcriber
+        autocast = torch.autocast("cpu", torch.bfloat16, enabled=has_fast_bfloat16())
+        # Flash attention of a CPU goes back slowly in bfloat16: twice the time of plain matrices.
+        with autocast, sdpa_kernel(SDPBackend.MATH):
+            with torch.set_grad_enabled(is_learning):
+                cells, conv_map = self.encoder.look(pixels)
+            places = self.place_head(conv_map.permute(0, 2, 3, 1)[places_asked]).float()
+            seen = transcriber.see(cells, conv_map)[lines_asked].float()
+        guess = transcriber.weigh(seen, _misheard(truth))
+        loss = nn.functional.cross_entropy(places, printed)
         loss = loss + nn.functional.cross_entropy(guess.transpose(1, 2), truth)
         with torch.no_grad():
-            printed, filled = dense > 0, truth > 0
+            filled = truth > 0
             right = guess.argmax(-1) == truth
             scores = {
-                "places": _share(places.argmax(1)[printed] == dense[printed]),
+                "places": _share((places.argmax(1) == printed)[printed > 0]),
                 "columns": _share(right[filled]),
                 "lines": _share(right.all(-1)[filled.any(-1)]),
             }

@@ -10,13 +10,14 @@ the model takes that encoder as it is.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
 from leopard.errors import TrainingError
-from leopard.training.nano.course import CourseSettings
+from leopard.training.nano.course import CourseSettings, pack_checkpoint
 from leopard.training.nano.lessons import PageSource
 from leopard.training.nano.meaning_stage import MeaningStage, train_meaning
 from leopard.training.nano.package import write_model
@@ -33,7 +34,7 @@ SMALL_TEXT = (11, 12, 12, 13, 13, 14, 14, 15, 16, 17, 18, 20, 22)
 
 READER = ReaderStage(
     plan=PagePlan(text_px=SMALL_TEXT, documents=0.5),
-    course=CourseSettings(steps=6000, learning_rate=1.1e-3),
+    course=CourseSettings(steps=8000, learning_rate=1.1e-3),
 )
 MEANING = MeaningStage()
 Stage = TypeVar("Stage", ReaderStage, MeaningStage)
@@ -75,6 +76,56 @@ def run_stage(
         ),
     }
     runs[name]()
+
+
+def pack(folder: Path, out: Path) -> list[str]:
+    """Write what each stage has learned so far small, to go on with on another computer.
+
+    Args:
+        folder: Of the whole training.
+        out: Where one file of each stage that has begun goes.
+
+    Returns:
+        The stages.
+
+    Raises:
+        TrainingError: If none has begun.
+    """
+    begun = [name for name in STAGES if (folder / name / CHECKPOINT).exists()]
+    if not begun:
+        raise TrainingError(f"{folder} holds no checkpoint of a stage; train first")
+    for name in begun:
+        pack_checkpoint(folder / name / CHECKPOINT, out / f"{name}.safetensors")
+    return begun
+
+
+def unpack(packed: Path, folder: Path) -> list[str]:
+    """Put what `pack` has written where the stages go on from it.
+
+    Args:
+        packed: Folder that `pack` has written.
+        folder: Of the whole training; may not hold checkpoints of these stages.
+
+    Returns:
+        The stages.
+
+    Raises:
+        TrainingError: If nothing is packed there, or a stage has a checkpoint already.
+    """
+    found = [name for name in STAGES if (packed / f"{name}.safetensors").exists()]
+    if not found:
+        raise TrainingError(f"{packed} holds no packed stage, such as reader.safetensors")
+    for name in found:
+        checkpoint = folder / name / CHECKPOINT
+        if checkpoint.exists():
+            raise TrainingError(f"{checkpoint} is there already; unpack into a new folder")
+    for name in found:
+        checkpoint = folder / name / CHECKPOINT
+        checkpoint.parent.mkdir(parents=True, exist_ok=True)
+        temporary = checkpoint.with_suffix(".tmp")
+        shutil.copyfile(packed / f"{name}.safetensors", temporary)
+        temporary.replace(checkpoint)
+    return found
 
 
 def _reader(folder: Path, start: Path | None) -> Path:

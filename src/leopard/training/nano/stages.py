@@ -38,8 +38,10 @@ class ReaderStage:
     plan: PagePlan = field(default_factory=PagePlan)
     batch: int = 12
     """Crops of one step."""
-    mixed: int = 360
+    mixed: int = 720
     """Crops that are waited for and drawn from, so that those of a step are of many documents."""
+    shown: int = 2
+    """Times that each crop is shown: to make one takes half as long as to learn from it."""
     course: CourseSettings = field(
         default_factory=lambda: CourseSettings(steps=3000, learning_rate=1.5e-3)
     )
@@ -75,7 +77,7 @@ def train_reader(
 
     def draw() -> CropLesson:
         while len(waiting) < stage.mixed:
-            waiting.append(stream.take())
+            waiting.extend([stream.take()] * stage.shown)
         return waiting.pop(rng.randrange(len(waiting)))
 
     def step() -> dict[str, float]:
