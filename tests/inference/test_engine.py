@@ -265,7 +265,7 @@ def test_placeholders_are_never_written(generator):
 def test_small_reading_encoder_and_other_number_types_answer(dtype, shared):
     from leopard.model import LeopardConfig
     from leopard.model.dummy import build_dummy
-    from leopard.model.reader import LeopardReaderConfig
+    from leopard.model.reader_config import LeopardReaderConfig
 
     reader = LeopardReaderConfig(
         image_size=56,

@@ -5,7 +5,7 @@ from transformers import AutoModel, AutoModelForImageTextToText
 from leopard.errors import PlaceholderMismatchError
 from leopard.model import LeopardConfig, LeopardForConditionalGeneration, LeopardModel
 from leopard.model.dummy import build_dummy, preset_config
-from leopard.model.reader import LeopardReaderConfig
+from leopard.model.reader_config import LeopardReaderConfig
 
 IMAGE = 456
 PER_CROP = 4

@@ -8,7 +8,8 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModel
 
-from leopard.model.reader import LeopardReader, LeopardReaderConfig
+from leopard.model.reader import LeopardReader
+from leopard.model.reader_config import LeopardReaderConfig
 
 SIZES = {
     "image_size": 56,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from leopard.model.reader import LeopardReaderConfig
+from leopard.model.reader_config import LeopardReaderConfig
 from leopard.model.spelling import Ordinals, Spelling
 from leopard.model.tiling import by_page
 

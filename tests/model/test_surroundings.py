@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from leopard.model.reader import LeopardReaderConfig
+from leopard.model.reader_config import LeopardReaderConfig
 from leopard.model.surroundings import BAGS, FADING, MARKS, NEAR, SHORT, LetterTriples, Surroundings
 
 SIDE, LINES, PLACES, LAST = 6, 2, 4, 2

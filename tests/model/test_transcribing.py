@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from leopard.model.reader import LeopardReaderConfig
+from leopard.model.reader_config import LeopardReaderConfig
 from leopard.model.transcribing import Transcriber
 
 SIDE, LINES, CLASSES, WIDTH = 3, 2, 6, 8

@@ -6,18 +6,13 @@ where in its row it stands. `leopard.model.transcribing` says which characters t
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor, nn
 
+from leopard.model.reader_config import LeopardReaderConfig
 from leopard.model.surroundings import Surroundings
 from leopard.model.tiling import Grids, by_page
 from leopard.model.transcribing import Transcriber
-
-if TYPE_CHECKING:
-    from leopard.model.reader import LeopardReaderConfig
-
 
 CERTAIN = 0.98
 """From here on two lines that say the same are both believed."""

@@ -10,15 +10,12 @@ again first (`leopard.model.tiling`).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
+from leopard.model.reader_config import LeopardReaderConfig
 from leopard.model.tiling import Grids, by_page
-
-if TYPE_CHECKING:
-    from leopard.model.reader import LeopardReaderConfig
 
 SHORT = 0.2
 """Bags that are longer count alike, however many letters they hold."""

@@ -43,17 +43,18 @@ def num_crops(grids: Grids) -> int:
 
 
 def by_page(
-    make: Callable[..., Tensor],
-    *values: Tensor,
+    make: Callable[[Tensor], Tensor],
+    values: Tensor,
+    *,
     grids: Grids | None,
     is_shown: Tensor | None = None,
 ) -> Tensor:
     """What is made of the cells of whole pages, crop by crop again.
 
     Args:
-        make: Given values of some pages of one size, (pages, rows, columns, ..) each; returns
+        make: Given values of some pages of one size, (pages, rows, columns, ..); returns as many,
             (pages, rows, columns, ..).
-        *values: Of the cells of crops, (crops, side, side, ..).
+        values: Of the cells of crops, (crops, side, side, ..).
         grids: Of each image, in prompt order. Without them each crop stands for itself.
         is_shown: Which crops show anything, (crops,); of pages that show nothing 0 is returned.
 
@@ -63,7 +64,7 @@ def by_page(
     Raises:
         ValueError: If there are more or fewer crops than the grids have.
     """
-    crops, side = values[0].shape[:2]
+    crops, side = values.shape[:2]
     grids = [(0, 0)] * crops if grids is None else grids
     if num_crops(grids) != crops:
         raise ValueError(
@@ -72,20 +73,18 @@ def by_page(
         )
     parts, places = [], []
     for (rows, columns), members in crops_of_pages(grids).items():
-        own = members.to(values[0].device)
+        own = members.to(values.device)
         if is_shown is not None and not is_shown.is_meta:  # there nothing but sizes is known
             own = own[is_shown[own].any(1)]
         if not len(own):
             continue
-        pages = [
-            value[own].unflatten(1, (rows, columns)).transpose(2, 3).flatten(3, 4).flatten(1, 2)
-            for value in values
-        ]
-        made = make(*pages).unflatten(2, (columns, side)).unflatten(1, (rows, side))
+        tiles = values[own].unflatten(1, (rows, columns))
+        made = make(tiles.transpose(2, 3).flatten(3, 4).flatten(1, 2))
+        made = made.unflatten(2, (columns, side)).unflatten(1, (rows, side))
         parts.append(made.transpose(2, 3).flatten(0, 2))
         places.append(own.flatten())
     if not parts:
-        empty = make(*(value[:1] for value in values))
+        empty = make(values[:1])
         return empty.new_zeros((crops, *empty.shape[1:]))
     found = torch.cat(parts)
     whole = found.new_zeros((crops, *found.shape[1:]))

@@ -9,13 +9,10 @@ and two like letters side by side are told from one that is wide.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor, nn
 
-if TYPE_CHECKING:
-    from leopard.model.reader import LeopardReaderConfig
+from leopard.model.reader_config import LeopardReaderConfig
 
 MARGIN = 1
 """Rows of the map above and below a row of cells that are seen with it: lines may reach over."""

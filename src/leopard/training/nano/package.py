@@ -15,7 +15,7 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from transformers import GenerationConfig, PreTrainedTokenizerFast, SmolLM3Config
 
 from leopard.model import LeopardConfig, LeopardForConditionalGeneration
-from leopard.model.reader import LeopardReaderConfig
+from leopard.model.reader_config import LeopardReaderConfig
 from leopard.model.surroundings import Surroundings
 from leopard.processor import LeopardProcessor
 from leopard.processor.settings import ProcessorSettings

@@ -18,7 +18,8 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from leopard.inference.loading import has_fast_bfloat16
-from leopard.model.reader import LeopardReader, LeopardReaderConfig
+from leopard.model.reader import LeopardReader
+from leopard.model.reader_config import LeopardReaderConfig
 from leopard.processor.crops import TiledImage, plan_crops, stack_crops
 from leopard.schema.geometry import CropGeometry, ImageSize
 from leopard.training.nano.characters import (

@@ -50,8 +50,6 @@ class Peak:
     """In tokens."""
     highest: float = PEAK
     """Attention logit there."""
-    shares: tuple[float, ...] = FAST
-    """How much each rotation counts, quick ones first."""
     rest: float | None = 44.0
     """Logit of the first token; None not to rest."""
 
@@ -130,8 +128,8 @@ class Heads:
             key: Marks that tokens to be looked at have, with their sizes.
         """
         self.clear(head)
-        for number, share in enumerate(peak.shares):
-            gain = math.sqrt(peak.highest * share / sum(peak.shares) * math.sqrt(HEAD))
+        for number, share in enumerate(FAST):
+            gain = math.sqrt(peak.highest * share / sum(FAST) * math.sqrt(HEAD))
             angle = ROPE_THETA ** (-number / HALF) * peak.distance
             for mark, size in query.items():
                 self.query[head, number, mark] = gain / size
