@@ -95,8 +95,8 @@ def _maker(split: Split) -> SampleMaker:
             "section_weights": (0.4, 0.22, 0.13, 0.09, 0.05, 0.05, 0.03, 0.03),
             "families": {**preset.families, "unanswerable": 20.0},
             "web_renderer": "typst",
-            "min_turns": 12,
-            "max_turns": 20,
+            "min_turns": 24,
+            "max_turns": 40,
         }
     )
     return SampleMaker(settings, split)
