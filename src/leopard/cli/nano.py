@@ -48,16 +48,15 @@ def nano(
     """
     try:
         from leopard.training.nano import recipe
-        from leopard.training.nano.recipe import STAGES, run_stage
     except ImportError as error:
         raise ConfigError(f"training needs {error.name}: pip install 'leopard[dev]'") from error
     from leopard.cli._nano_pages import ReadingPages
 
     if start is not None and not (start / "model.safetensors").is_file():
         raise ConfigError(f"--start {start} has no model.safetensors; give a model folder")
-    unknown = [name for name in stage or () if name not in STAGES]
+    unknown = [name for name in stage or () if name not in recipe.STAGES]
     if unknown:
-        raise ConfigError(f"stage {unknown[0]!r} is unknown; use one of {', '.join(STAGES)}")
+        raise ConfigError(f"stage {unknown[0]!r} is unknown; use one of {', '.join(recipe.STAGES)}")
     if pack is not None:
         typer.echo(f"packed {', '.join(recipe.pack(folder, pack))}: {pack}")
         return
@@ -66,9 +65,9 @@ def nano(
     import torch
 
     torch.set_num_threads(threads)
-    for name in stage or STAGES:
+    for name in stage or recipe.STAGES:
         typer.echo(f"stage {name}", err=True)
-        run_stage(name, ReadingPages(), folder, _say, share=share, start=start)
+        recipe.run_stage(name, ReadingPages(), folder, _say, share=share, start=start)
     typer.echo(f"done: {folder}")
 
 
