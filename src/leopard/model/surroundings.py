@@ -9,7 +9,7 @@ again first (`leopard.model.tiling`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -159,13 +159,14 @@ class Surroundings(nn.Module):
         is_apart = (begins & apart & (places == begin)).any(-1)
         counts = torch.stack([is_there.sum(-1), filled], -1).to(whole.dtype)
         rank = filled.any(2).long().cumsum(1)  # of rows that have text, (pages, text rows)
-        bags, told = self._bags(whole, own, counts, filled, rank)
+        cells = self._worked_out(filled)
+        bags, told = self._bags(whole, own, counts, filled, rank, cells)
         _, height, width = filled.shape
         down = torch.arange(height, device=canvas.device)[:, None] / height
         right = torch.arange(width, device=canvas.device) / width
-        ones = torch.ones_like(whole[..., 0])
-        marks = torch.stack([mark * ones for mark in (*told, down, right, is_apart, ones)], -1)
-        mixed = self._where(filled, [*bags, marks], self._mixed)
+        placed = (part.expand(filled.shape).flatten()[cells] for part in (down, right, is_apart))
+        marks = torch.stack([*told, *placed, torch.ones_like(told[-1])], -1)
+        mixed = self._spread(self._mixed(bags, marks), filled, cells)
         last = torch.zeros_like(filled[0])
         last[self.side * self.num_lines - 1, self.side - 1] = True
         headings = self._headings(whole.sum(2), rank * filled.any(2))[:, None, None]
@@ -184,13 +185,12 @@ class Surroundings(nn.Module):
         mixed: Tensor = torch.einsum("crs,rst->ct", first, self.heading)
         return mixed
 
-    def _mixed(self, *bags_and_marks: Tensor) -> Tensor:
+    def _mixed(self, bags: Sequence[Tensor], marks: Tensor) -> Tensor:
         """Bags and marks of lines, each (.., its size), to one vector of each, (.., around_size).
 
         Each bag counts for a share, 0 to 2: one of them is the label, others are beside it. Units
         add what bags say only together: each may be what is asked for, and may be beside it.
         """
-        *bags, marks = bags_and_marks
         short = torch.stack([_short(bag) for bag in bags], -2)
         known = torch.cat([short.flatten(-2), marks], -1)
         shares = 2 * self.gates(nn.functional.silu(self.weigh(known))).sigmoid()
@@ -238,17 +238,18 @@ class Surroundings(nn.Module):
         """
         return self.training and not is_there.is_meta
 
-    def _where(
-        self, is_there: Tensor, inputs: Sequence[Tensor], make: Callable[..., Tensor]
-    ) -> Tensor:
-        """What is made of inputs, each (.., numbers), where there is something; else 0."""
-        if not self._is_sparse(is_there):
-            return make(*inputs) * is_there[..., None]
-        places = torch.nonzero(is_there.flatten()).flatten()
-        made = make(*(one.flatten(0, -2)[places] for one in inputs))
-        every = made.new_zeros(is_there.numel(), made.shape[-1])
-        spread: Tensor = every.index_copy(0, places, made).unflatten(0, is_there.shape)
-        return spread
+    def _worked_out(self, filled: Tensor) -> Tensor:
+        """Numbers of the lines that are worked out, counted page by page and row by row."""
+        if self._is_sparse(filled):
+            return torch.nonzero(filled.flatten()).flatten()
+        return torch.arange(filled.numel(), device=filled.device)
+
+    def _spread(self, made: Tensor, filled: Tensor, cells: Tensor) -> Tensor:
+        """What is made of lines, (cells, size), where they stand; 0 where nothing is."""
+        if self._is_sparse(filled):
+            made = made.new_zeros(filled.numel(), made.shape[-1]).index_copy(0, cells, made)
+        spread: Tensor = made.unflatten(0, filled.shape)
+        return spread * filled[..., None]
 
     def _known(self, triples: Tensor, codes: Tensor) -> Tensor:
         here, before, two_before = triples.unbind(-1)
@@ -275,9 +276,15 @@ class Surroundings(nn.Module):
         return here, run[..., 1:-1], run[..., :-2]
 
     def _bags(
-        self, whole: Tensor, own: Tensor, counts: Tensor, filled: Tensor, rank: Tensor
+        self,
+        whole: Tensor,
+        own: Tensor,
+        counts: Tensor,
+        filled: Tensor,
+        rank: Tensor,
+        cells: Tensor,
     ) -> tuple[list[Tensor], tuple[Tensor, ...]]:
-        """What stands around each line, bag by bag.
+        """What stands around lines, bag by bag.
 
         Args:
             whole: Letters of each line of a cell, (pages, text rows, columns, around_size).
@@ -285,95 +292,125 @@ class Surroundings(nn.Module):
             counts: How many letters it has, and 1 if any, (pages, text rows, columns, 2).
             filled: Whether there are any, (pages, text rows, columns).
             rank: How many rows have text down to each, (pages, text rows).
+            cells: Numbers of the lines that are worked out, (cells,).
 
         Returns:
-            Bags in the order of `BAGS`, and the first of the marks.
+            Bags in the order of `BAGS`, (cells, around_size), and the first of the marks, (cells,).
         """
-        before, passages, was_filled = self._along_rows(whole, filled)
-        total = self._whole_passages(passages, filled)
-        sizes = self._whole_passages(self._along_rows(counts, filled)[1], filled)
-        print_size = sizes[..., :1] / sizes[..., 1:].clamp(min=1)
-        total = torch.cat([total, print_size], -1)
-        above, top, up = _down_columns(total, filled)
-        below, _, down = (part.flip(1) for part in _down_columns(total.flip(1), filled.flip(1)))
-        beside = []
-        for bag, here, there in ((above, up, down), (below, down, up)):
-            is_smaller = bag[..., -1:] > SMALLER * print_size
-            bag = bag[..., :-1]
+        passages = torch.cat([_along_rows(whole, filled), _along_rows(counts, filled)], -1)
+        numbers = torch.arange(filled.numel(), device=filled.device).view(filled.shape)
+        column = numbers % filled.shape[2]
+        ends = numbers - column + _ends(filled)
+
+        def passage(at: Tensor) -> tuple[Tensor, Tensor]:
+            """The whole passages of cells by number, -1 for nothing, and how they are printed."""
+            end = torch.where(at < 0, at, ends.flatten()[at.clamp(min=0)])
+            taken = _taken(passages, end)
+            bag, letters, filled_cells = taken.split([whole.shape[-1], 1, 1], -1)
+            return bag, letters / filled_cells.clamp(min=1)
+
+        _, print_size = passage(cells)
+        over, top, up = _rows_above(filled)
+        under, _, down = (part.flip(1) for part in _rows_above(filled.flip(1)))
+        under = torch.where(under < 0, under, filled.shape[1] - 1 - under)
+        up, down = (part.flatten()[cells] for part in (up, down))
+        beside, prints = [], [print_size]
+        for rows, here, there in ((over, up, down), (under, down, up)):
+            bag, print_there = passage(_over(rows, numbers).flatten()[cells])
+            is_smaller = print_there > SMALLER * print_size
             beside += [bag, bag * (here < there)[..., None], bag * is_smaller]
-        head = self._heads(total[..., :-1], filled)
+            prints.append(print_there)
+        top_bag, _ = passage(_at_rows(top, numbers).flatten()[cells])
+        head, _ = passage(_first_passages(filled, numbers).flatten()[cells])
         row = whole.sum(2)
         heading = (row * (rank <= HEADING_ROWS)[..., None]).cumsum(1)
-        heading = nn.functional.pad(heading[:, :-1], (0, 0, 1, 0))[:, :, None].expand_as(whole)
-        following = nn.functional.pad((whole * filled[..., None])[:, :, 1:], (0, 0, 0, 1))
-        after = row[:, :, None] - whole.cumsum(2)
-        before = before + whole - own
-        bags = [before, *beside, top[..., :-1], head, heading, own + following, after]
+        heading = nn.functional.pad(heading[:, :-1], (0, 0, 1, 0))
+        of_row = cells // filled.shape[2]
+        was_filled = nn.functional.pad(filled[:, :, :-1], (1, 0)).flatten()[cells]
+        is_next = nn.functional.pad(filled[:, :, 1:], (0, 1)).flatten()[cells]
+        following = _taken(whole, torch.where(is_next, cells + 1, -1))
+        is_first = column.flatten()[cells] == 0
+        before = _taken(passages, torch.where(is_first, -1, cells - 1))[:, : whole.shape[-1]]
+        own_bag, whole_bag = _taken(own, cells), _taken(whole, cells)
+        after = row.flatten(0, 1)[of_row] - _taken(whole.cumsum(2), cells)
+        before = before + whole_bag - own_bag
+        heading = heading.flatten(0, 1)[of_row]
+        bags = [before, *beside, top_bag, head, heading, own_bag + following, after]
         distances = (part.clamp(max=NEAR) / NEAR for part in (up, down))
-        prints = (part[..., -1] / self.num_places for part in (total, above, below))
-        marks = (was_filled, up <= CLOSE, down <= CLOSE, *distances, *prints)
-        return bags, marks
-
-    @staticmethod
-    def _along_rows(whole: Tensor, filled: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """What stands before each cell, and with it; and whether the cell before is filled."""
-        passage = torch.zeros_like(whole[:, :, 0])
-        was_filled = torch.zeros_like(filled[:, :, 0])
-        before, with_it, was = [], [], []
-        for bag, is_filled in zip(whole.unbind(2), filled.unbind(2), strict=True):
-            before.append(passage)
-            was.append(was_filled)
-            going_on = torch.where(was_filled[..., None], passage, 0) + bag
-            passage = torch.where(is_filled[..., None], going_on, passage * FADING)
-            with_it.append(passage)
-            was_filled = is_filled
-        return torch.stack(before, 2), torch.stack(with_it, 2), torch.stack(was, 2)
-
-    @staticmethod
-    def _whole_passages(passages: Tensor, filled: Tensor) -> Tensor:
-        """The whole passage that each filled cell belongs to."""
-        whole = []
-        after, is_after = torch.zeros_like(passages[:, :, 0]), torch.zeros_like(filled[:, :, 0])
-        for bag, is_filled in zip(
-            passages.flip(2).unbind(2), filled.flip(2).unbind(2), strict=True
-        ):
-            after = torch.where((is_after & is_filled)[..., None], after, bag)
-            whole.append(after)
-            is_after = is_filled
-        return torch.stack(whole, 2).flip(2)
-
-    @staticmethod
-    def _heads(total: Tensor, filled: Tensor) -> Tensor:
-        """The first passage of the row of each cell that does not belong to it."""
-        first = torch.zeros_like(total[:, :, 0])
-        seen, is_over = (torch.zeros_like(filled[:, :, 0]) for _ in range(2))
-        heads = []
-        for bag, is_filled in zip(total.unbind(2), filled.unbind(2), strict=True):
-            first = torch.where((is_filled & ~seen)[..., None], bag, first)
-            seen = seen | is_filled
-            is_over = is_over | (seen & ~is_filled)
-            heads.append(first * is_over[..., None])
-        return torch.stack(heads, 2)
+        marks = (was_filled, up <= CLOSE, down <= CLOSE, *distances)
+        return bags, (*marks, *(part[:, 0] / self.num_places for part in prints))
 
 
-def _down_columns(total: Tensor, filled: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """The passage above each cell, that at the top of its column, and how far above the first is.
+def _along_rows(whole: Tensor, filled: Tensor) -> Tensor:
+    """Each cell with what stands before it in its passage; empty cells let it fade."""
+    before = nn.functional.pad(filled[:, :, :-1], (1, 0))
+    kept = torch.where(filled, before.to(whole.dtype), FADING)[..., None]
+    passage = torch.zeros_like(whole[:, :, 0])
+    passages = []
+    for bag, share in zip(whole.unbind(2), kept.unbind(2), strict=True):
+        passage = torch.addcmul(bag, passage, share)
+        passages.append(passage)
+    return torch.stack(passages, 2)
 
-    Where nothing is above a cell, what is above the next one counts.
+
+def _first_passages(filled: Tensor, numbers: Tensor) -> Tensor:
+    """Number of the first cell with text in the row of each cell after that passage; else -1."""
+    is_seen = filled.long().cumsum(2) > 0
+    is_over = (is_seen & ~filled).long().cumsum(2) > 0
+    first = numbers[:, :, :1] + filled.long().argmax(2, keepdim=True)
+    return torch.where(is_over, first, -1)
+
+
+def _ends(filled: Tensor) -> Tensor:
+    """Column in which the passage of each cell ends, (pages, text rows, columns)."""
+    ends: list[Tensor] = []
+    end = is_after = torch.zeros_like(filled[:, :, 0], dtype=torch.long)
+    for column in reversed(range(filled.shape[2])):
+        is_filled = filled[:, :, column]
+        end = torch.where(is_after.bool() & is_filled, end, column)
+        ends.insert(0, end)
+        is_after = is_filled
+    return torch.stack(ends, 2)
+
+
+def _rows_above(filled: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The row of the text above each cell, of that at the top of its column, and how far up it is.
+
+    Returns:
+        Rows, -1 for none, and distances, (pages, text rows, columns) each.
     """
-    above, top = torch.zeros_like(total[:, 0]), torch.zeros_like(total[:, 0])
     last = torch.full_like(filled[:, 0], -2 * GAP, dtype=torch.long)
+    top = torch.full_like(last, -1)
     found: list[tuple[Tensor, Tensor, Tensor]] = []
-    for number, (bag, is_filled) in enumerate(zip(total.unbind(1), filled.unbind(1), strict=True)):
-        nothing = (last < 0)[..., None]
-        beside = nn.functional.pad(above[:, 1:], (0, 0, 0, 1))
-        distance = torch.where(last < 0, FAR, number - last)
-        found.append((torch.where(nothing, beside, above), top, distance))
-        above = torch.where(is_filled[..., None], bag, above)
-        top = torch.where((is_filled & (number - last > GAP))[..., None], bag, top)
-        last = torch.where(is_filled, number, last)
-    one, two, three = zip(*found, strict=True)
-    return torch.stack(one, 1), torch.stack(two, 1), torch.stack(three, 1)
+    for row, is_filled in enumerate(filled.unbind(1)):
+        found.append((last.clamp(min=-1), top, torch.where(last < 0, FAR, row - last)))
+        top = torch.where(is_filled & (row - last > GAP), row, top)
+        last = torch.where(is_filled, row, last)
+    above, tops, distances = (torch.stack(parts, 1) for parts in zip(*found, strict=True))
+    return above, tops, distances
+
+
+def _over(rows: Tensor, numbers: Tensor) -> Tensor:
+    """Numbers of the cells over others; over the next ones, where nothing is.
+
+    Args:
+        rows: In which row they are, -1 for none, (pages, text rows, columns).
+        numbers: Of all cells, (pages, text rows, columns).
+    """
+    here = _at_rows(rows, numbers)
+    beside = nn.functional.pad(here[:, :, 1:], (0, 1), value=-1)
+    return torch.where(rows < 0, beside, here)
+
+
+def _at_rows(rows: Tensor, numbers: Tensor) -> Tensor:
+    """Numbers of the cells in these rows of each column, -1 for row -1."""
+    return torch.where(rows < 0, -1, numbers[:, :1] + rows * numbers.shape[2])
+
+
+def _taken(values: Tensor, numbers: Tensor) -> Tensor:
+    """Cells of (pages, text rows, columns, ..) by their numbers, 0 for -1; (numbers, ..)."""
+    taken = values.flatten(0, 2).index_select(0, numbers.clamp(min=0))
+    return taken * (numbers >= 0)[:, None]
 
 
 def _short(bags: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ from leopard.curation.synthesis.browser import needed_browser
 from leopard.curation.synthesis.composer import Composer
 from leopard.curation.synthesis.domains import GENERIC, Amounts, domains, draw_facts
 from leopard.curation.synthesis.facts import FactBase, View
-from leopard.curation.synthesis.printed import Place, PrintedPage, read_pdf
+from leopard.curation.synthesis.printed import Place, PrintedPage, count_pages, read_pdf
 from leopard.curation.synthesis.printer import printer
 from leopard.curation.synthesis.settings import SynthSettings
 from leopard.curation.synthesis.theme import Theme, draw_theme
@@ -144,7 +144,7 @@ def make_document(
         RejectedError: With the reason.
     """
     blueprint = draw_blueprint(rng, settings, held_out=held_out, shrink=shrink, page_kind=page_kind)
-    document = print_blueprint(blueprint)
+    document = print_blueprint(blueprint, most_pages=settings.max_pages)
     check_document(document, blueprint.facts, settings)
     return document
 
@@ -189,11 +189,15 @@ def draw_blueprint(
     return Blueprint(facts, theme, page_format, view, held_out, rng.getrandbits(64), renderer)
 
 
-def print_blueprint(blueprint: Blueprint) -> PrintedDocument:
+def print_blueprint(blueprint: Blueprint, *, most_pages: int | None = None) -> PrintedDocument:
     """Print a blueprint and read the pages back; the same blueprint gives the same bytes.
 
+    Args:
+        blueprint: What to print.
+        most_pages: A longer document is not read back, which takes longer than printing it.
+
     Raises:
-        RejectedError: If the typesetter warns, for example of a missing font.
+        RejectedError: If the typesetter warns, for example of a missing font; or for its pages.
     """
     page = blueprint.format
     composer = Composer(
@@ -207,6 +211,8 @@ def print_blueprint(blueprint: Blueprint) -> PrintedDocument:
     pdf, warnings = printer().pdf(typst_source(blueprint.theme, drawing, page.width, page.height))
     if warnings:
         raise RejectedError("typst warning")
+    if most_pages is not None:
+        _check_length(count_pages(pdf), len(drawing.bodies), most_pages)
     pages = tuple(read_pdf(pdf))
     return PrintedDocument(
         blueprint, drawing.styles, pdf, pages, len(drawing.bodies), drawing.views, drawing.told
@@ -300,10 +306,7 @@ def check_document(document: PrintedDocument, facts: FactBase, settings: SynthSe
     """
     page_format = document.blueprint.format
     pages, dpi = document.pages, page_format.dpi
-    if len(pages) > settings.max_pages:
-        raise RejectedError("too many pages")
-    if len(pages) != document.num_bodies:
-        raise RejectedError("page runs over")
+    _check_length(len(pages), document.num_bodies, settings.max_pages)
     if any(page.num_clipped for page in pages):
         raise RejectedError("clipped text")
     if any(page.num_clashes for page in pages):
@@ -321,6 +324,13 @@ def check_document(document: PrintedDocument, facts: FactBase, settings: SynthSe
     if page_format.name == "small" and any(not _fits_four_crops(p, dpi) for p in pages):
         raise RejectedError("too large for four crops")
     _check_text(document, facts)
+
+
+def _check_length(num_pages: int, num_bodies: int, most_pages: int) -> None:
+    if num_pages > most_pages:
+        raise RejectedError("too many pages")
+    if num_pages != num_bodies:
+        raise RejectedError("page runs over")
 
 
 def _fits_four_crops(page: PrintedPage, dpi: float) -> bool:

@@ -97,6 +97,15 @@ def read_pdf(data: bytes) -> list[PrintedPage]:
         pdf.close()
 
 
+def count_pages(data: bytes) -> int:
+    """Pages of a PDF. PDFium is not thread-safe: call from one thread."""
+    pdf = pdfium.PdfDocument(data)
+    try:
+        return len(pdf)
+    finally:
+        pdf.close()
+
+
 def _read_page(pdf: pdfium.PdfDocument, index: int, prints_blanks: bool) -> PrintedPage:
     page = pdf[index]
     width, height = page.get_size()

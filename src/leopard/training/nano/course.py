@@ -108,7 +108,9 @@ class Course:
             if self.step % self.settings.log_every == 0:
                 line = {name: round(value / counted, 4) for name, value in sums.items()}
                 seconds = (time.monotonic() - logged_at) / counted
+                left = (self.settings.steps - self.step) * seconds / 3600
                 line |= {"step": self.step, "seconds_per_step": round(seconds, 2)}
+                line |= {"hours_left": round(left, 2)}
                 self._log(line)
                 report(line)
                 sums, counted, logged_at = {}, 0, time.monotonic()

@@ -97,9 +97,10 @@ def draw_lessons(
         sizes = drawn_sizes(extents, options)
         for page, extent, size, asked in zip(pages, extents, sizes, questions, strict=True):
             dpi = size.page.width / extent.width * POINTS_PER_INCH
-            white = Image.new("RGB", (size.page.width, size.page.height), "white")
-            drawn = draw_page(page, size.page) if has_pictures else white
-            picture = with_margins(drawn, size.picture)
+            if has_pictures:
+                picture = with_margins(draw_page(page, size.page), size.picture)
+            else:
+                picture = Image.new("1", (size.picture.width, size.picture.height), 1)
             lessons.append(Lesson(picture, _glyphs(pdf_text_layer(page, dpi=dpi)), asked))
     finally:
         document.close()

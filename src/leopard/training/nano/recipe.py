@@ -34,7 +34,7 @@ SMALL_TEXT = (11, 12, 12, 13, 13, 14, 14, 15, 16, 17, 18, 20, 22)
 
 READER = ReaderStage(
     plan=PagePlan(text_px=SMALL_TEXT, documents=0.5),
-    course=CourseSettings(steps=7200, learning_rate=1.1e-3),
+    course=CourseSettings(steps=5400, learning_rate=1.1e-3),
 )
 MEANING = MeaningStage()
 Stage = TypeVar("Stage", ReaderStage, MeaningStage)

@@ -6,7 +6,7 @@ Goals are (token, slot, parts) for each character of an answer. Knows nothing of
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from leopard.training.nano.lessons import PrintedLine
@@ -65,15 +65,23 @@ def answer_goals(pointers: Sequence[tuple[int, int]]) -> list[Goal]:
 def find_answer(lines: Sequence[PrintedLine], answer: str, labels: Sequence[str]) -> Printed | None:
     """The place of an answer: the only one, or the only one in a row with a label before it."""
     found = [
-        Printed(number, match.start(), match.end())
+        Printed(number, start, start + len(answer))
         for number, line in enumerate(lines)
-        for match in re.finditer(re.escape(answer), line.text)
+        for start in _starts(line.text, answer)
     ]
     if len(found) > 1:
         found = [
             place for place in found if any(label in _text_before(lines, place) for label in labels)
         ]
     return found[0] if len(found) == 1 else None
+
+
+def _starts(text: str, passage: str) -> Iterator[int]:
+    """Where a passage stands in a text; none overlaps another."""
+    start = text.find(passage)
+    while start >= 0:
+        yield start
+        start = text.find(passage, start + len(passage))
 
 
 def _text_before(lines: Sequence[PrintedLine], place: Printed) -> str:

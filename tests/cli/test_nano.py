@@ -1,0 +1,46 @@
+"""`leopard nano`: what can be asked of it before any hour is spent."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from leopard.cli.main import build_app
+from leopard.training.nano.course import Course, CourseSettings
+from leopard.training.nano.meaning import Meaning
+from leopard.training.nano.package import new_surroundings
+from leopard.training.nano.recipe import CHECKPOINT
+from tests.cli.test_main import run
+
+
+def test_a_training_is_packed_and_gone_on_with_elsewhere(tmp_path: Path) -> None:
+    here, packed, there = (str(tmp_path / name) for name in ("here", "packed", "there"))
+    settings = CourseSettings(steps=0, learning_rate=1e-3)
+    Course(Meaning(new_surroundings()), settings, tmp_path / "here" / "meaning", plain=("",)).save()
+    done = CliRunner().invoke(build_app(), ["nano", here, "--pack", packed])
+    assert (done.exit_code, done.output) == (0, f"packed meaning: {packed}\n")
+    done = run("nano", there, "--unpack", packed, "--stage", "model")
+    assert "unpacked meaning" in done.stderr
+    assert "run it first: --stage reader" in done.stderr  # that has not begun
+    assert (tmp_path / "there" / "meaning" / CHECKPOINT).exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--stage", "writer"), "stage 'writer' is unknown; use one of reader, meaning, model"),
+        (("--start", "nowhere"), "--start nowhere has no model.safetensors"),
+        (("--pack", "packed"), "holds no checkpoint of a stage; train first"),
+        (("--unpack", "nowhere"), "nowhere holds no packed stage"),
+        (("--stage", "model"), "run it first: --stage reader"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_a_line(
+    options: tuple[str, str], said: str, tmp_path: Path
+) -> None:
+    done = run("nano", tmp_path / "training", *options)
+    assert done.returncode == 2
+    assert len(done.stderr.strip().splitlines()) <= 2  # a stage that has begun says so
+    assert said in done.stderr
