@@ -102,6 +102,8 @@ class Surroundings(nn.Module):
         size = config.around_size
         self.letters = LetterTriples(config.code_size, config.triple_units, size)
         self.table = nn.Embedding(config.triple_rows, size)
+        self.kept_rows: Tensor | None = None
+        """What rows of the table count, (rows, 1), in lessons that leave some of them out."""
         self.mix = nn.Parameter(torch.zeros(len(BAGS), size, size))
         self.heading = nn.Parameter(torch.zeros(HEADING_ROWS, size, size))
         """Of what a page is known by, row by row."""
@@ -254,7 +256,10 @@ class Surroundings(nn.Module):
     def _known(self, triples: Tensor, codes: Tensor) -> Tensor:
         here, before, two_before = triples.unbind(-1)
         rows = ((here * 131 + before) * 137 + two_before) % self.table.num_embeddings
-        vectors: Tensor = self.letters(codes[triples].flatten(-2)) + self.table(rows)
+        meant = self.table(rows)
+        if self.kept_rows is not None:
+            meant = meant * self.kept_rows[rows]
+        vectors: Tensor = self.letters(codes[triples].flatten(-2)) + meant
         return vectors
 
     def _triples(self, canvas: Tensor) -> tuple[Tensor, Tensor, Tensor]:

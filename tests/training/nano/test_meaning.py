@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+import pytest
 import torch
 
 from leopard.training.nano.characters import cell_slots, character_class
@@ -180,3 +181,20 @@ def test_lessons_teach_which_page_is_named() -> None:
 def test_a_document_of_one_page_teaches_nothing_of_pages() -> None:
     torch.manual_seed(0)
     assert learn(Meaning(new_surroundings()), [document(page())])["page_loss"] == 0
+
+
+def test_a_step_leaves_some_rows_of_the_table_out_and_no_more_than_that() -> None:
+    torch.manual_seed(0)
+    meaning, asked = Meaning(new_surroundings()), [document(page())]
+    table = meaning.around.table
+    whole = meaning.keys(asked)[0][0]
+    learn(meaning, asked)
+    kept = meaning.around.kept_rows
+    assert kept is not None
+    is_left_out = kept.squeeze(1) == 0
+    assert 0.25 < float(is_left_out.float().mean()) < 0.35
+    assert float(kept.mean()) == pytest.approx(1, abs=0.02)  # as much is told as without it
+    assert table.weight.grad is not None
+    assert not table.weight.grad[is_left_out].any()
+    assert table.weight.grad[~is_left_out].any()
+    torch.testing.assert_close(meaning.keys(asked)[0][0], whole)  # lessons over, all count again

@@ -44,6 +44,10 @@ PAGE_SHARE = 0.6
 """Weight of choosing the page in what is learned."""
 FIRST_TILE = 1
 """Crops of a page before its first tile."""
+TABLE_DROPOUT = 0.3
+"""Share of rows of the table of triples that a step leaves out; alone among all that learns it can
+tell documents again that it has seen (dropout of words: Gal & Ghahramani 2016, arXiv 1512.05287).
+"""
 LETTERS = 0.1
 """Spread of what folds units of letters, before anything is learned."""
 
@@ -183,6 +187,7 @@ class Meaning(nn.Module):
         slots = torch.cat([document.slots for document in documents]).long()
         grids = [grid for document in documents for grid in document.grids]
         found, pages = [], []
+        self.around.kept_rows = self._kept_rows() if noise else None
         shown = self.around(slots, self.codes[1:], grids).split(
             [len(document.slots) for document in documents]
         )
@@ -199,6 +204,10 @@ class Meaning(nn.Module):
             found.append(keys)
             pages.append(of_page)
         return found, pages
+
+    def _kept_rows(self) -> Tensor:
+        is_kept = torch.rand(self.around.table.num_embeddings, 1) >= TABLE_DROPOUT
+        return is_kept / (1 - TABLE_DROPOUT)
 
     def _numbers_by_crop(self, pages: Sequence[int]) -> Tensor:
         return self.numbers(len(pages)).repeat_interleave(torch.tensor(pages), 0)

@@ -55,13 +55,13 @@ class MeaningStage:
     plan: PagePlan = field(default_factory=lambda: PagePlan(documents=1.0, has_pictures=False))
     batch: int = 8
     """Documents of one step."""
-    first: int = 200
+    first: int = 1000
     """Documents waited for before the first step."""
     pool: int = 16_000
     """Documents kept to draw from, the newest."""
     course: CourseSettings = field(
         default_factory=lambda: CourseSettings(
-            steps=18_000, learning_rate=1.5e-3, warmup_steps=500, log_every=100
+            steps=20_000, learning_rate=1.5e-3, warmup_steps=500, log_every=100
         )
     )
     seed: int = 2
