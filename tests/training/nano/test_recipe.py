@@ -101,7 +101,8 @@ class Taught(nn.Module):
 
 
 def taught(folder: Path, steps: int) -> Course:
-    """A course that has run for some steps."""
+    """A course that has run for some steps, and has told so at the end."""
+    told: list[dict[str, float]] = []
     module = Taught()
     course = Course(
         module, CourseSettings(steps=steps, learning_rate=0.1, warmup_steps=1), folder, plain=("",)
@@ -112,7 +113,8 @@ def taught(folder: Path, steps: int) -> Course:
         loss.backward()
         return {"loss": loss.item()}
 
-    course.run(step, lambda _: None)
+    course.run(step, told.append)
+    assert told[-1]["step"] == steps
     return course
 
 
@@ -133,6 +135,16 @@ def test_a_training_is_carried_to_another_computer(tmp_path: Path) -> None:
     taught(there / "meaning", 9)
     last = checkpoint_weights(there / "meaning" / "course.safetensors")["learns.weight"]
     assert not torch.equal(last, known["learns.weight"])  # it goes on
+
+
+def test_the_time_of_all_sittings_is_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = iter(range(0, 10**9, 60))
+    monkeypatch.setattr("leopard.training.nano.course.time.monotonic", lambda: next(clock))
+    first = taught(tmp_path, 3)
+    assert first.seconds == 3 * 60  # a minute between two looks at the clock
+    assert taught(tmp_path, 5).seconds == 5 * 60
 
 
 def test_a_training_is_not_unpacked_over_another(tmp_path: Path) -> None:

@@ -68,6 +68,8 @@ class Course:
     ) -> None:
         self.module, self.settings, self.folder = module, settings, folder
         self.step = 0
+        self.seconds = 0.0
+        """How long the steps of all sittings took, as far as checkpoints know."""
         named = [(n, p) for n, p in module.named_parameters() if p.requires_grad]
         is_plain = {n: p.ndim < 2 or any(part in n for part in plain) for n, p in named}
         decay, rate = settings.weight_decay, settings.learning_rate
@@ -93,7 +95,8 @@ class Course:
 
         Args:
             step: One pass over a batch.
-            report: Told the mean figures every `log_every` steps.
+            report: Told the mean figures every `log_every` steps, and at the end how many hours all
+                sittings took.
 
         Raises:
             TrainingError: If the loss is not a number any more; the last checkpoint stays.
@@ -101,7 +104,9 @@ class Course:
         sums: dict[str, float] = {}
         counted, saved_at, logged_at = 0, time.monotonic(), time.monotonic()
         while self.step < self.settings.steps:
+            began = time.monotonic()
             figures = self._learn(step)
+            self.seconds += time.monotonic() - began
             counted += 1
             for name, value in figures.items():
                 sums[name] = sums.get(name, 0.0) + value
@@ -118,6 +123,7 @@ class Course:
                 self.save()
                 saved_at = time.monotonic()
         self.save()
+        report({"step": self.step, "hours": round(self.seconds / 3600, 2)})
 
     def _learn(self, step: Step) -> dict[str, float]:
         rate = self.settings.rate(self.step)
@@ -154,13 +160,15 @@ class Course:
             for name, tensor in tensors.items()
         }
         temporary = self.checkpoint.with_suffix(".tmp")
-        save_file(unshared, temporary, metadata={"step": str(self.step)})
+        counts = {"step": str(self.step), "seconds": f"{self.seconds:.0f}"}
+        save_file(unshared, temporary, metadata=counts)
         temporary.replace(self.checkpoint)
 
     def _load(self) -> None:
         tensors: dict[str, Tensor] = {}
         with safe_open(self.checkpoint, framework="pt") as file:
-            self.step = int(file.metadata()["step"])
+            counts = file.metadata()
+            self.step, self.seconds = int(counts["step"]), float(counts.get("seconds", 0))
             for name in file.keys():  # noqa: SIM118 - a safetensors handle is no mapping
                 tensors[name] = file.get_tensor(name)
         weights = {n[8:]: t for n, t in tensors.items() if n.startswith("weights.")}
