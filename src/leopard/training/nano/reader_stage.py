@@ -123,8 +123,6 @@ class ReadingLessons(nn.Module):
         assert encoder.spelling is not None
         self.encoder, self.spelling = encoder, [encoder.spelling]  # the encoder owns it
         encoder.spelling.codes.requires_grad_(False)
-        if encoder.spelling.around is not None:
-            encoder.spelling.around.requires_grad_(False)  # another stage teaches it
         self.place_head = nn.Linear(config.conv_channels, NUM_CLASSES)
         self.are_heads_alone = False
         """Whether the encoder rests, so that a new head does not disturb it."""

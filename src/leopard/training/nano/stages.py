@@ -124,8 +124,9 @@ def joined_model(reader: Path, meaning: Path | None) -> LeopardForConditionalGen
 
 
 def reading_lessons(seed: int) -> ReadingLessons:
-    """The untrained encoder with its heads."""
+    """The untrained encoder with its heads, without what another stage teaches."""
     encoder = new_model(seed).model.vision_encoder
+    encoder.spelling.around = None
     return ReadingLessons(encoder.to(memory_format=torch.channels_last))
 
 
