@@ -61,7 +61,7 @@ class MeaningStage:
     """Documents kept to draw from, the newest."""
     course: CourseSettings = field(
         default_factory=lambda: CourseSettings(
-            steps=40_000, learning_rate=1.5e-3, warmup_steps=500, log_every=100
+            steps=33_000, learning_rate=1.5e-3, warmup_steps=500, log_every=100
         )
     )
     seed: int = 2
