@@ -11,8 +11,16 @@ from leopard.cli.main import build_app
 from leopard.training.nano.course import Course, CourseSettings
 from leopard.training.nano.meaning import Meaning
 from leopard.training.nano.package import new_surroundings
-from leopard.training.nano.recipe import CHECKPOINT
+from leopard.training.nano.recipe import CHECKPOINT, expected_hours
 from tests.cli.test_main import run
+
+MAKEFILE = Path(__file__).parents[2] / "Makefile"
+
+
+def test_the_hours_that_help_tells_are_those_of_the_recipe() -> None:
+    said = f"about {expected_hours():.0f} hours on two cores"
+    assert said in " ".join(run("nano", "--help").stdout.split())
+    assert f"({said})" in MAKEFILE.read_text(encoding="utf-8")
 
 
 def test_a_training_is_packed_and_gone_on_with_elsewhere(tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ from leopard.training.nano.zones import SIDE
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-PRINTED = frozenset({"lookup", "cell", "reverse"})
+PRINTED = frozenset({"lookup", "cell", "reverse", "extreme", "compare"})
 """Families of questions whose answers are printed."""
 UNANSWERABLE = "unanswerable"
 MISREAD = (0.0, 0.0, 0.04, 0.1)
@@ -61,7 +61,7 @@ class MeaningStage:
     """Documents kept to draw from, the newest."""
     course: CourseSettings = field(
         default_factory=lambda: CourseSettings(
-            steps=33_000, learning_rate=1.5e-3, warmup_steps=500, log_every=100
+            steps=50_000, learning_rate=1.5e-3, warmup_steps=500, log_every=100
         )
     )
     seed: int = 2
