@@ -60,6 +60,17 @@ def test_of_several_pages_tokens_are_counted_on() -> None:
     assert (asked.beginnings[asked.goals[:3]][:, 0] >= 169).all()
 
 
+def test_names_that_answer_a_comparison_are_meant_too_computed_values_are_not() -> None:
+    asked = (
+        ("Which entry is the greatest?", "Total", "extreme"),
+        ("Which is greater, Total or Signed by?", "Signed by", "compare"),
+        ("What is twice the total?", "99.50", "sum"),
+    )
+    found = document(StudiedPage(page().tokens, page().lines, asked))
+    assert found.questions == tuple(question for question, _, _ in asked[:2])
+    assert found.beginnings[found.goals][:, 0].tolist() == [4 * 13, 2 * 13]  # labels of their rows
+
+
 def test_beginnings_follow_nothing_or_a_blank() -> None:
     slots = page().tokens.reshape(1, 169, -1).astype(np.uint8)
     found = begins_in(slots, [(0, 0)])

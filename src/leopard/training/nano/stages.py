@@ -27,6 +27,10 @@ PLAIN_READER = ("stem", "position", "_head", "told")
 """Parameters of the encoder that AdamW trains."""
 HEADS_ALONE = 60
 """Steps in which new heads do not disturb an encoder that can read."""
+NORM_MOMENTUM = 0.01
+"""Statistics of norms are means of about the last hundred batches; those of ten, which are a few
+documents, are further from the rest (see Izmailov et al. 2018, arXiv 1803.05407, on norms).
+"""
 Report = Callable[[str, dict[str, float]], None]
 """Told the stage and its mean figures."""
 
@@ -127,6 +131,9 @@ def reading_lessons(seed: int) -> ReadingLessons:
     """The untrained encoder with its heads, without what another stage teaches."""
     encoder = new_model(seed).model.vision_encoder
     encoder.spelling.around = None
+    for module in encoder.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum = NORM_MOMENTUM
     return ReadingLessons(encoder.to(memory_format=torch.channels_last))
 
 
