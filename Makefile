@@ -39,7 +39,7 @@ fix: $(VENV)/.dev ## Format and mend what can be mended
 bench: $(VENV)/.dev ## Run the benchmarks (prints ratios; takes minutes; run alone)
 	for file in benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
 
-nano: $(VENV)/.dev ## Train the small model from nothing (about 6 hours on two cores), or go on where it stopped
+nano: $(VENV)/.dev ## Train the small model from nothing (about 8 hours on two cores), or go on where it stopped
 	$(MAKE) -j2 nano-reader nano-meaning
 	$(BIN)/leopard nano $(NANO) --stage model
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from leopard.cli._nano_pages import ReadingPages
 from leopard.cli.main import build_app
 from leopard.training.nano.course import Course, CourseSettings
 from leopard.training.nano.meaning import Meaning
@@ -52,3 +53,18 @@ def test_what_cannot_be_done_is_said_in_a_line(
     assert done.returncode == 2
     assert len(done.stderr.strip().splitlines()) <= 2  # a stage that has begun says so
     assert said in done.stderr
+
+
+def test_lessons_are_told_what_a_question_of_yes_asks_after() -> None:
+    source, seed = ReadingPages(held_out=True), 0
+    found: set[bool] = set()
+    while len(found) < 2 and seed < 60:
+        draft = source.document(seed)
+        seed += 1
+        asked = [] if draft is None else [turn for page in draft.questions for turn in page]
+        for question, answer, family in asked:
+            if family == "exists":
+                assert answer != "Yes"
+                assert answer == "No" or answer in question
+                found.add(answer == "No")
+    assert len(found) == 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from leopard.model.endings import Endings
 from leopard.model.reader_config import LeopardReaderConfig
 from leopard.model.spelling import Ordinals, Spelling
 from leopard.model.tiling import by_page
@@ -41,10 +42,11 @@ def test_characters_of_columns_move_up_into_slots_and_the_last_ones_are_named_ag
     shares[..., 0] = 0.75  # nothing, but where a character is said
     for line, column in said.nonzero().tolist():
         shares[0, 2, line, column, [0, said[line, column]]] = torch.tensor([0.05, 0.75])
-    gaps = torch.zeros(1, 4, 2, PLACES, dtype=torch.bool)
-    gaps[0, 2, 0, 4] = True
+    gaps = torch.zeros(1, 4, 2, PLACES, dtype=torch.long)
+    gaps[0, 2, 0, 4] = 2
     slots, wide = small_spelling().gather(shares, gaps)
     assert wide.nonzero().tolist() == [[0, 2, 1]]  # moved up with what stands there
+    assert int(wide[0, 2, 1]) == 2
     assert slots.shape == (1, 4, 2 * (PLACES + 2), 6)
     lines, last = slots[0, 2, : 2 * PLACES].view(2, PLACES, 6), slots[0, 2, 2 * PLACES :]
     assert lines.argmax(-1).tolist() == [[3, 5, 1, 0, 0, 0, 0], [2, 0, 0, 0, 0, 0, 0]]
@@ -117,7 +119,9 @@ def row_of_slots(*cells: str) -> torch.Tensor:
     slots = torch.zeros(1, len(cells) ** 2, 2 * (PLACES + 2), dtype=torch.long)
     for cell, text in enumerate(cells):
         classes = [
-            {" ": BLANK, ".": STOP, ":": COLON}.get(char) or 1 + ord(char) % 3 for char in text
+            {" ": BLANK, ".": STOP, ":": COLON, ",": COMMA, "-": DASH}.get(char)
+            or 1 + ord(char) % 3
+            for char in text
         ]
         slots[0, cell, : len(text)] = torch.tensor(classes)
         for back, number in enumerate(classes[:-3:-1]):
@@ -140,7 +144,7 @@ def test_reading_out_ends_before_the_stop_of_a_sentence(
 ) -> None:
     spelling, slots = small_spelling(side=3), row_of_slots(*cells)
     torch.nn.init.normal_(spelling.codes)
-    ends = spelling._ends_sentence(slots.unflatten(1, (3, 3)))[0].flatten(0, 1)
+    ends = spelling.endings(slots.unflatten(1, (3, 3)))[0].flatten(0, 1)
     assert [tuple(at) for at in ends.nonzero().tolist()] == found
     codes = spelling.known(slots)[0, :, : 2 * PLACES * 3].unflatten(-1, (-1, 3))
     is_coded = codes.abs().sum(-1) > 0
@@ -148,6 +152,46 @@ def test_reading_out_ends_before_the_stop_of_a_sentence(
     for cell, slot in found:
         expected[cell, slot] = False
     assert torch.equal(is_coded, expected)
+
+
+COMMA, DASH = 7, 8
+
+
+@pytest.mark.parametrize(
+    ("cells", "found"),
+    [
+        (("5, ab: ", "c, ab", ": cc"), [(0, 1), (1, 1)]),
+        (("a, b, c", ": b", ""), [(0, 4)]),  # only before the item that has the label
+        (("5", ", ab:", ""), [(1, 0)]),
+        (("5, ab", "", "c: d"), []),  # an empty cell parts them
+        (("5, ab.", " c: d", ""), [(0, 5)]),  # the label is in the next sentence
+        (("5, ab:c", "", ""), []),  # no label: 12, 11:45
+        (("5 - ab:", " c", ""), [(0, 2)]),
+        (("5-ab: c", "", ""), []),  # a dash within a word
+        (("5, ab", "", ""), []),
+    ],
+)
+def test_reading_out_ends_before_the_next_item_with_a_label(
+    cells: tuple[str, ...], found: list[tuple[int, int]]
+) -> None:
+    config = LeopardReaderConfig(
+        lines_per_cell=2,
+        places_per_line=PLACES,
+        last_per_line=2,
+        blank_class=BLANK,
+        colon_class=COLON,
+        stop_class=STOP,
+        comma_classes=[COMMA],
+        dash_classes=[DASH],
+    )
+    ends = Endings(config)(row_of_slots(*cells).unflatten(1, (3, 3)))[0].flatten(0, 1)
+    assert [tuple(at) for at in ends.nonzero().tolist()] == found
+    config.comma_classes, config.dash_classes = [], []
+    without = Endings(config)(row_of_slots(*cells).unflatten(1, (3, 3)))[0].flatten(0, 1)
+    of_items = [at for at in found if cells[at[0]][at[1]] != "."]
+    assert [tuple(at) for at in without.nonzero().tolist()] == [
+        at for at in found if at not in of_items
+    ]
 
 
 WAVES = (1.0, 0.3)

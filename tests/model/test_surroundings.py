@@ -10,7 +10,7 @@ from leopard.model.reader_config import LeopardReaderConfig
 from leopard.model.surroundings import BAGS, FADING, MARKS, NEAR, SHORT, LetterTriples, Surroundings
 
 SIDE, LINES, PLACES, LAST = 6, 2, 4, 2
-BLANK, COLON = 30, 29
+BLANK, COLON, STOP = 30, 29, 28
 CODES = torch.randn(30, 8, generator=torch.Generator().manual_seed(3))
 
 
@@ -31,6 +31,7 @@ def surroundings(*bags: str) -> Surroundings:
         around_units=4,
         blank_class=BLANK,
         colon_class=COLON,
+        stop_class=STOP,
     )
     made = Surroundings(config).eval()
     with torch.no_grad():
@@ -65,12 +66,13 @@ def around(made: Surroundings, slots: Tensor, row: int, column: int) -> Tensor:
 
 
 @torch.no_grad()
-def bag(made: Surroundings, classes: list[int]) -> Tensor:
-    """What letters that stand by themselves are told as."""
+def bag(made: Surroundings, classes: list[int], first: int = 0) -> Tensor:
+    """What letters that stand by themselves are told as, from one of them on."""
     run = torch.tensor([BLANK, BLANK, *classes])
     rows = ((run[2:] * 131 + run[1:-1]) * 137 + run[:-2]) % made.table.num_embeddings
     codes = CODES[torch.stack([run[2:], run[1:-1], run[:-2]], 1) - 1].flatten(1)
-    summed = ((made.table(rows) + made.letters(codes)) * (run[2:] != BLANK)[:, None]).sum(0)
+    counted = (run[2:] != BLANK) & (torch.arange(len(classes)) >= first)
+    summed = ((made.table(rows) + made.letters(codes)) * counted[:, None]).sum(0)
     return summed * (SHORT**2 + summed.square().sum()).rsqrt()
 
 
@@ -107,19 +109,64 @@ def test_columns_know_what_is_under_them() -> None:
     assert not around(made, slots, 6, 2).any()
 
 
-@pytest.mark.parametrize("kind", ["above", "top"])
-def test_columns_know_what_is_over_them(kind: str) -> None:
-    made = surroundings(kind)
+def test_columns_know_what_is_over_them() -> None:
+    made = surroundings("above")
     slots = crop({(0, 2): OTHER, (2, 2): LABEL, (4, 2): VALUE})
-    expected = LABEL if kind == "above" else OTHER
-    torch.testing.assert_close(around(made, slots, 4, 2), bag(made, expected))
+    torch.testing.assert_close(around(made, slots, 4, 2), bag(made, LABEL))
     assert not around(made, slots, 0, 2).any()
 
 
-def test_a_column_begins_anew_after_a_gap() -> None:
+def table(first_row: int) -> dict[tuple[int, int], list[int]]:
+    """A table of two columns, the second one's head a cell to the left of its values."""
+    rows = {(first_row, 0): [1], (first_row, 3): LABEL[:3]}
+    for row in (first_row + 2, first_row + 4):
+        rows |= {(row, 0): OTHER, (row, 4): VALUE}
+    return rows
+
+
+def test_the_head_of_a_column_is_the_nearest_passage_in_the_first_row_of_the_table() -> None:
     made = surroundings("top")
-    slots = crop({(0, 2): OTHER, (7, 2): LABEL, (9, 2): VALUE})
-    torch.testing.assert_close(around(made, slots, 9, 2), bag(made, LABEL))
+    slots = crop(table(2) | {(1, 1): [14, 15, 16]})  # a title over it, near by
+    torch.testing.assert_close(around(made, slots, 6, 4), bag(made, LABEL[:3]))
+    torch.testing.assert_close(around(made, slots, 6, 0), bag(made, [1]))
+    assert not around(made, slots, 2, 3).any()  # it is the head
+
+
+def test_a_table_begins_anew_after_a_gap() -> None:
+    made = surroundings("top")
+    slots = crop({(0, 0): OTHER, (0, 4): OTHER} | table(7))
+    torch.testing.assert_close(around(made, slots, 11, 4), bag(made, LABEL[:3]))
+
+
+GAP = 31
+
+
+def test_passages_part_at_the_gap_between_two_columns() -> None:
+    head = [1, 2, 3, 4, 5, GAP, 7, 8]  # the gap is in its second cell
+    slots = crop({(0, 1): head, (2, 1): OTHER, (2, 2): VALUE})
+    made = surroundings("above")
+    torch.testing.assert_close(around(made, slots, 2, 1), bag(made, head[:5]))
+    second = bag(made, [5, BLANK, 7, 8], first=2)
+    torch.testing.assert_close(around(made, slots, 2, 2), second)
+    before = surroundings("before")
+    torch.testing.assert_close(around(before, slots, 0, 2), bag(before, head[:5]))
+
+
+def test_a_gap_at_the_end_of_a_cell_parts_it_from_the_next() -> None:
+    made = surroundings("above")
+    slots = crop({(0, 1): [1, 2, 3, GAP, 7, 8], (2, 1): OTHER, (2, 2): VALUE})
+    torch.testing.assert_close(around(made, slots, 2, 1), bag(made, [1, 2, 3]))
+    head = surroundings("head")
+    torch.testing.assert_close(around(head, slots, 0, 2), bag(head, [1, 2, 3]))
+
+
+@pytest.mark.parametrize("leader", [[20] * 4, [STOP, BLANK, STOP, BLANK]])
+def test_leaders_are_as_nothing(leader: list[int]) -> None:
+    made = surroundings("head")
+    row = {(2, 0): LABEL[:4], (2, 1): leader, (2, 2): leader, (2, 4): VALUE}
+    torch.testing.assert_close(around(made, crop(row), 2, 4), bag(made, LABEL[:4]))
+    del row[2, 2]  # one alone may be a part of a number
+    torch.testing.assert_close(around(made, crop(row), 2, 4), bag(made, [*LABEL[:4], *leader]))
 
 
 def test_rows_know_how_they_begin() -> None:
@@ -162,8 +209,10 @@ def test_a_label_in_the_tile_on_the_left_is_known(kind: str) -> None:
 @torch.no_grad()
 def test_the_head_of_a_column_two_tiles_further_up_is_known() -> None:
     made = surroundings("top")
-    gap = {(row, 2): OTHER for row in range(2, 2 * SIDE, 4)}
-    tiles = {1: crop({(0, 2): LABEL, **gap}), 3: crop(gap), 5: crop({(2, 2): VALUE})}
+    rows = {(row, column): OTHER for row in range(2, 2 * SIDE, 4) for column in (0, 2)}
+    heads = {(0, 0): OTHER, (0, 2): LABEL}
+    last = {(2, 0): OTHER, (2, 2): VALUE}
+    tiles = {1: crop({**heads, **rows}), 3: crop(rows), 5: crop(last)}
     found = made(page(3, 2, tiles), CODES, [(3, 2)])
     torch.testing.assert_close(found[6, 1, 2, 0], bag(made, LABEL), atol=0.02, rtol=0)
 

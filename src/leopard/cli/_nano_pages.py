@@ -11,11 +11,12 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from leopard.schema.geometry import ImageSize
+from leopard.schema.samples import NO
 from leopard.training.nano.lessons import Asked, DocumentDraft, PageDraft
 
 if TYPE_CHECKING:
     from leopard.curation.synthesis.samples import SampleMaker
-    from leopard.schema.samples import Split
+    from leopard.schema.samples import QuestionAnswer, Split
 
 POINTS_PER_INCH = 72
 RECEIPTS = 0.15
@@ -57,7 +58,7 @@ class ReadingPages:
         for turn in made.sample.qa:
             shown = {evidence.image for evidence in turn.evidence}
             page = shown.pop() if len(shown) == 1 else 0
-            pages[page].append((turn.question, turn.answer, turn.family))
+            pages[page].append((turn.question, _printed_answer(turn), turn.family))
         asked: list[Asked] = [tuple(turns) for turns in pages]
         return DocumentDraft(made.pdf, tuple(asked))
 
@@ -80,6 +81,13 @@ class ReadingPages:
         return None if warnings else DocumentDraft(pdf, tuple(one.qa for one in written))
 
 
+def _printed_answer(turn: QuestionAnswer) -> str:
+    """The answer; in place of Yes the value that was asked after, as the program has it."""
+    if turn.family != "exists" or turn.answer == NO or turn.program is None:
+        return turn.answer
+    return str(turn.program["rows"]["where"][0]["value"])
+
+
 @cache
 def _maker(split: Split) -> SampleMaker:
     """The maker of documents in this process: few pages, printed without a browser."""
@@ -93,7 +101,7 @@ def _maker(split: Split) -> SampleMaker:
             "max_pages": 8,
             "fonts": preset.fonts + READING_FONTS,
             "section_weights": (0.4, 0.22, 0.13, 0.09, 0.05, 0.05, 0.03, 0.03),
-            "families": {**preset.families, "unanswerable": 20.0},
+            "families": {**preset.families, "unanswerable": 20.0, "exists": 8.0},
             "web_renderer": "typst",
             "min_turns": 24,
             "max_turns": 40,

@@ -40,7 +40,7 @@ def nano(
         typer.Option(help="Before training take the checkpoints that --pack wrote there."),
     ] = None,
 ) -> None:
-    """Train the small model from nothing, about 6 hours on two cores, or go on where it stopped.
+    """Train the small model from nothing, about 8 hours on two cores, or go on where it stopped.
 
     Stages: reader, meaning, model. The first two write a checkpoint every few minutes and go on
     from it; they may run at the same time, in two processes, as `make nano` does. The result is

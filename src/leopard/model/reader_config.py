@@ -34,6 +34,8 @@ class LeopardReaderConfig(PreTrainedConfig):
         blank_class: Class of the blank.
         colon_class: Class of the character that ends a label.
         stop_class: Class of the character that ends a sentence; 0 if none does.
+        comma_classes: Classes of characters that part items of a line, such as commas.
+        dash_classes: Classes of characters that do so after a blank, such as dashes.
         ordinal_waves: Radians from one place of a line to the next, by which ordinals are told;
             none to pass no ordinals on.
         conv_channels: Channels of the convolutional map.
@@ -65,6 +67,8 @@ class LeopardReaderConfig(PreTrainedConfig):
         blank_class: int = 0,
         colon_class: int = 0,
         stop_class: int = 0,
+        comma_classes: Sequence[int] = (),
+        dash_classes: Sequence[int] = (),
         ordinal_waves: Sequence[float] = (),
         conv_channels: int = 64,
         num_conv_blocks: int = 4,
@@ -82,6 +86,7 @@ class LeopardReaderConfig(PreTrainedConfig):
         self.triple_units, self.around_units = triple_units, around_units
         self.blank_class, self.colon_class = blank_class, colon_class
         self.stop_class = stop_class
+        self.comma_classes, self.dash_classes = list(comma_classes), list(dash_classes)
         self.ordinal_waves = list(ordinal_waves)
         if lines_per_cell and places_per_line != patch_size // STRIDE:
             raise ValueError(

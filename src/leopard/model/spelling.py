@@ -9,8 +9,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from leopard.model.endings import Endings
 from leopard.model.reader_config import LeopardReaderConfig
-from leopard.model.surroundings import Surroundings
+from leopard.model.surroundings import LEADERS, Surroundings
 from leopard.model.tiling import Grids, by_page
 from leopard.model.transcribing import Transcriber
 
@@ -18,10 +19,9 @@ CERTAIN = 0.98
 """From here on two lines that say the same are both believed."""
 EMPTY = 3
 """Places that an empty cell counts as: text on both sides of a gap does not go on as one."""
-WIDE = 2.6
-"""Gaps between the columns of a table are wider than so many characters."""
-LEADERS = 3
-"""So many of one character, and no other, in a cell are leaders: dots, dashes."""
+PARTED, ENDED = (2.2, 0.5), (2.6, 1.0)
+"""Gaps between the columns of a table are wider than so many characters and so many columns of the
+picture: passages part there, and reading out ends, which must be surer."""
 
 
 class Spelling(nn.Module):
@@ -39,7 +39,8 @@ class Spelling(nn.Module):
         self.num_lines, self.num_places = config.lines_per_cell, config.places_per_line
         self.num_last, self.num_classes = config.last_per_line, config.num_classes
         self.side = config.image_size // config.patch_size
-        self.blank, self.stop = config.blank_class, config.stop_class
+        self.blank = config.blank_class
+        self.endings = Endings(config)
         self.transcriber = Transcriber(config)
         self.codes = nn.Parameter(torch.zeros(self.num_classes - 1, config.code_size))
         self.around = Surroundings(config) if config.around_size else None
@@ -110,8 +111,9 @@ class Spelling(nn.Module):
             conv_map: (crops, channels, rows * places, columns).
 
         Returns:
-            Shares, (crops, cells, slots, num_classes), class 0 for nothing; and which slots hold
-            the blank of a gap too wide for one between words, (crops, cells, slots).
+            Shares, (crops, cells, slots, num_classes), class 0 for nothing; and for the slots that
+            hold the blank of a gap too wide for one between words 1, or 2 where reading out ends,
+            (crops, cells, slots).
         """
         seen = self.transcriber.see(cells, conv_map)  # (crops, rows, lines, columns, column_size)
         shares = self.transcriber.read(seen.flatten(0, 2)).softmax(-1)
@@ -128,14 +130,14 @@ class Spelling(nn.Module):
     def _gaps(self, said: Tensor) -> Tensor:
         """Which columns hold the blank of a gap between the columns of a table.
 
-        From the character before to that behind it are more columns than words are apart: WIDE of
-        those from one character to the next on the same line, and one more.
+        From the character before to that behind it are more columns than words are apart, in terms
+        of those from one character to the next on the same line.
 
         Args:
             said: Classes at the columns of lines, (lines, columns).
 
         Returns:
-            (lines, columns).
+            0, 1 where PARTED, 2 where ENDED as well, (lines, columns).
         """
         is_there = (said > 0) & (said != self.blank)
         at = torch.arange(said.shape[1], device=said.device).expand_as(said)
@@ -148,7 +150,9 @@ class Spelling(nn.Module):
         is_pair = follows & (blanks[:, 1:] == blanks.gather(1, ahead))
         step = (is_pair * (at[:, 1:] - ahead)).sum(1) / is_pair.sum(1).clamp(min=1)
         is_between = (said == self.blank) & (before >= 0) & (after < end)
-        return is_between & (after - before > WIDE * step[:, None].clamp(min=1.0) + 1)
+        apart, step = after - before, step[:, None].clamp(min=1.0)
+        levels = [is_between & (apart > share * step + more) for share, more in (PARTED, ENDED)]
+        return torch.stack(levels).long().sum(0)
 
     def gather(self, shares: Tensor, gaps: Tensor) -> tuple[Tensor, Tensor]:
         """The characters of the columns of each cell, one after the other, as slots.
@@ -156,7 +160,7 @@ class Spelling(nn.Module):
         Args:
             shares: Of the characters at the columns of each line of each cell, (crops, cells,
                 lines, places, num_classes); at most columns nothing is the likeliest.
-            gaps: Which of these hold a gap, (crops, cells, lines, places).
+            gaps: Of these, as `_gaps`, (crops, cells, lines, places).
 
         Returns:
             As `read`.
@@ -171,7 +175,7 @@ class Spelling(nn.Module):
         is_kept = self._once(classes, sure)[..., None]
         lines = (goes & is_kept[..., None]).to(shares.dtype) @ shares
         last = self._last(classes * is_kept, self.num_last).to(shares.dtype) @ lines
-        wide = (goes & gaps[..., None, :]).any(-1).flatten(2)
+        wide = (goes * gaps[..., None, :]).sum(-1).flatten(2)
         slots = torch.cat([lines.flatten(2, 3), last.flatten(2, 3)], 2)
         return slots, nn.functional.pad(wide, (0, slots.shape[2] - wide.shape[2]))
 
@@ -182,8 +186,7 @@ class Spelling(nn.Module):
 
         Args:
             shares: (crops, cells, slots, num_classes); of class 0 nothing is passed on.
-            gaps: Which slots hold the blank of a gap, (crops, cells, slots): reading out ends
-                before it.
+            gaps: As `read` says, (crops, cells, slots).
             grids: (rows, columns) of tiles of each image, which come after its thumbnail. Without
                 them each crop stands for itself.
 
@@ -200,8 +203,16 @@ class Spelling(nn.Module):
         return self._placed(codes, classes, gaps, grids)
 
     def known(self, classes: Tensor, grids: Grids | None = None) -> Tensor:
-        """As `forward`, for characters that are known, (crops, cells, slots)."""
-        return self._placed(self._coded(classes), classes, None, grids)
+        """As `forward`, for characters that are known.
+
+        Args:
+            classes: (crops, cells, slots); the number of classes for the blank of a gap at which
+                passages part.
+            grids: As for `forward`.
+        """
+        gaps = (classes == self.num_classes).long()
+        classes = torch.where(gaps > 0, self.blank, classes)
+        return self._placed(self._coded(classes), classes, gaps, grids)
 
     def _coded(self, classes: Tensor) -> Tensor:
         return nn.functional.pad(self.codes, (0, 0, 1, 0))[classes]
@@ -216,41 +227,16 @@ class Spelling(nn.Module):
         cells = classes.unflatten(1, (self.side, self.side))
         told: list[Tensor] = []
         if self.around is not None:
-            told.append(self.around(classes, self.codes, grids).flatten(3))
+            parted = classes if gaps is None else torch.where(gaps > 0, self.num_classes, classes)
+            told.append(self.around(parted, self.codes, grids).flatten(3))
         if self.ordinals is not None:
             told.append(by_page(self.ordinals, cells, grids=grids).to(codes.dtype))
-        is_end = by_page(self._ends_sentence, cells, grids=grids).flatten(1, 2)
+        is_end = by_page(self.endings, cells, grids=grids).flatten(1, 2)
         if gaps is not None:
-            is_end = is_end | gaps
+            is_end = is_end | (gaps > 1)
         codes = codes * ~is_end[..., None]
         around = [part.flatten(1, 2) for part in told]
         return torch.cat([codes.flatten(2), *around, places.expand(crops, -1, -1)], -1)
-
-    def _ends_sentence(self, canvas: Tensor) -> Tensor:
-        """Which slots hold the full stop of a sentence: reading out ends before it.
-
-        A blank or nothing stands behind it, and before it as many characters as a line repeats of
-        its end, none of them a blank or another stop: `Mr.` and `A. Smith` go on.
-
-        Args:
-            canvas: Classes, (pages, rows, columns, slots).
-
-        Returns:
-            (pages, rows, columns, slots).
-        """
-        if not self.stop:
-            return torch.zeros_like(canvas, dtype=torch.bool)
-        count = self.num_lines * self.num_places
-        here = canvas[..., :count].unflatten(-1, (self.num_lines, self.num_places))
-        ends = canvas[..., count:].unflatten(-1, (self.num_lines, self.num_last)).flip(-1)
-        left = nn.functional.pad(ends[:, :, :-1], (0,) * 4 + (1, 0))
-        right = nn.functional.pad(here[:, :, 1:, :, :1], (0,) * 4 + (0, 1))
-        before = torch.cat([left, here], -1).unfold(-1, self.num_last, 1)[..., :-1, :]
-        is_word = ((before > 0) & (before != self.blank) & (before != self.stop)).all(-1)
-        after = nn.functional.pad(here[..., 1:], (0, 1))
-        after = torch.where(after > 0, after, right)
-        is_end = (here == self.stop) & is_word & ((after == 0) | (after == self.blank))
-        return nn.functional.pad(is_end.flatten(3), (0, canvas.shape[-1] - count))
 
 
 class Ordinals(nn.Module):

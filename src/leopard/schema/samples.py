@@ -19,6 +19,8 @@ AnswerType = Literal[
 ]
 NOT_ANSWERABLE = "Not answerable"
 """What is answered when no image holds the answer."""
+YES, NO = "Yes", "No"
+"""Answers of questions that ask whether something is so."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

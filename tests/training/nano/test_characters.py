@@ -14,6 +14,7 @@ from leopard.training.nano.characters import (
     PLACES,
     PLACES_PER_LINE,
     SLOTS,
+    WIDE_BLANK,
     Glyph,
     cell_slots,
     character_class,
@@ -65,7 +66,8 @@ def test_a_line_has_one_number_whatever_stands_above_it_in_some_cells() -> None:
 def test_a_gap_looks_like_a_blank_wherever_the_text_layer_has_the_parts() -> None:
     glyphs = line("no", 12, 20) + line("other line", 2, 50) + line("ab", 40, 20)
     slots, places = cell_slots(glyphs, 2, 5)
-    assert slots[0, 1, PLACES_PER_LINE : PLACES_PER_LINE + 3].tolist() == classes(" ab")
+    here = slots[0, 1, PLACES_PER_LINE : PLACES_PER_LINE + 3].tolist()
+    assert here == [WIDE_BLANK, *classes("ab")]
     assert places[-2] is not None
     assert places[-2].blank_slot == PLACES_PER_LINE
     alone, _ = cell_slots(line("no", 2, 20) + line("ab", 90, 20), 1, 4)  # an empty cell tells
@@ -73,10 +75,10 @@ def test_a_gap_looks_like_a_blank_wherever_the_text_layer_has_the_parts() -> Non
 
 
 def test_the_blank_before_a_word_takes_a_slot_of_its_own() -> None:
-    slots, places = cell_slots(line("a b", 2, 10), 1, 1)
-    assert slots[0, 0, :3].tolist() == classes("a b")
-    assert places[1] is not None
-    assert (places[1].slot, places[1].blank_slot) == (2, 1)
+    slots, places = cell_slots(line("abcd e", 0, 10, width=4), 1, 1)
+    assert slots[0, 0, :6].tolist() == classes("abcd e")
+    assert places[4] is not None
+    assert (places[4].slot, places[4].blank_slot) == (5, 4)
 
 
 def test_characters_beyond_a_line_of_seven_have_no_place() -> None:

@@ -39,9 +39,9 @@ def page(rows: tuple[tuple[str, str], ...] = ROWS) -> StudiedPage:
 def document(*pages: StudiedPage) -> Asked:
     found = asked_of(pages)
     assert found is not None
-    slots, grids, beginnings, questions, goals = found
+    slots, grids, beginnings, questions, goals, checks = found
     places = torch.from_numpy(beginnings)
-    return Asked(torch.from_numpy(slots), grids, places, questions, torch.tensor(goals))
+    return Asked(torch.from_numpy(slots), grids, places, questions, torch.tensor(goals), checks)
 
 
 def test_questions_mean_the_beginning_of_their_answer_or_none() -> None:
@@ -51,6 +51,20 @@ def test_questions_mean_the_beginning_of_their_answer_or_none() -> None:
     tokens = asked.beginnings[asked.goals[:3]][:, 0].tolist()
     assert [token // 13 for token in tokens] == [0, 2, 4]  # their rows of cells
     assert all(token % 13 > 0 for token in tokens)  # behind their labels
+
+
+def test_of_a_question_of_yes_what_it_asks_after_is_meant_and_of_no_nothing() -> None:
+    asked = (("Is there a row with 99.50?", "99.50", "exists"), ("Is 98 a Total?", "No", "exists"))
+    checked = document(StudiedPage(page().tokens, page().lines, (*QUESTIONS[:1], *asked)))
+    assert checked.checks == (1, 2)
+    assert int(checked.goals[2]) == -1
+    assert int(checked.beginnings[checked.goals[1]][0]) // 13 == 4  # the row of the total
+    meaning = Meaning(new_surroundings())
+    before = learn(meaning, [checked])["check_loss"]
+    assert meaning.check.weight.grad is not None
+    with torch.no_grad():
+        meaning.check.weight -= 0.05 * meaning.check.weight.grad
+    assert learn(meaning, [checked])["check_loss"] < before
 
 
 def test_of_several_pages_tokens_are_counted_on() -> None:

@@ -50,6 +50,7 @@ from leopard.training.nano.zones import (
     ROPE_THETA,
     ROW,
     SIDE,
+    TEXT,
     TILE,
     TILE_BITS,
     axis_codes,
@@ -235,6 +236,21 @@ def test_what_is_said_of_how_to_answer_is_not_looked_for(
 
 def test_where_nothing_fits_it_says_so(shipped: LeopardForConditionalGeneration) -> None:
     assert answered(shipped, "What is the Blood type?", [studied()]) == "Not answerable"
+
+
+@pytest.mark.parametrize(("label", "said"), [("Order number", "Yes"), ("Blood type", "No")])
+def test_a_question_of_yes_or_no_is_answered_by_whether_anything_is_meant(
+    shipped: LeopardForConditionalGeneration, label: str, said: str
+) -> None:
+    unit = shipped.model.language_model.layers[PAGE_LAYER].mlp.gate_proj.weight[0]
+    learned = unit.detach().clone()
+    with torch.no_grad():
+        unit.zero_()
+        unit[TEXT] = 4.0  # whatever is asked
+    assert answered(shipped, f"What is the {label}?", [studied()]) == said
+    with torch.no_grad():
+        unit.copy_(learned)
+    assert answered(shipped, f"What is the {label}?", [studied()]) not in ("Yes", "No")
 
 
 def row_of_crops(texts: dict[str, float], count: int) -> torch.Tensor:

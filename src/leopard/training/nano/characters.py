@@ -7,19 +7,20 @@ the cell to the right can know what comes before it. A character belongs to the 
 middle across and of its *line's* middle down; taken by its own ink, `g` and `d` of one line would
 fall into different cells.
 
-Numpy only; knows nothing of models.
+Numpy only; of models it knows which gaps part the columns of a table.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from leopard.model.spelling import PARTED
 from leopard.processor.crops import TiledImage
 from leopard.schema.geometry import Box
 
@@ -33,6 +34,8 @@ OTHER = len(CHARACTERS) + 1
 BLANK = len(CHARACTERS) + 2
 """Class of the blank before a word."""
 NUM_CLASSES = len(CHARACTERS) + 3
+WIDE_BLANK = NUM_CLASSES
+"""Stands for `BLANK` where the gap is one between the columns of a table."""
 
 CELL = 28
 """Side of a cell, in pixels."""
@@ -144,6 +147,7 @@ def cell_slots(
         its token counted row by row, or None where it found no slot.
     """
     is_spaced_at = _spaced(glyphs)
+    is_wide_at = _wide(glyphs, is_spaced_at)
     slots = np.zeros((rows, cols, SLOTS), np.int16)
     places: list[Place | None] = [None] * len(glyphs)
     for (row, col), lines in _cell_lines(glyphs, rows, cols).items():
@@ -154,7 +158,7 @@ def cell_slots(
                 if slot + is_spaced >= (number + 1) * PLACES_PER_LINE:
                     break
                 if is_spaced:
-                    slots[row, col, slot] = BLANK
+                    slots[row, col, slot] = WIDE_BLANK if is_wide_at[index] else BLANK
                 blank_slot = slot if is_spaced else -1
                 slot += is_spaced
                 slots[row, col, slot] = character_class(glyphs[index].text)
@@ -251,18 +255,40 @@ def _spaced(glyphs: Sequence[Glyph]) -> list[bool]:
     A label and its value may be far apart in the text layer and side by side in print.
     """
     spaced = [glyph.after_blank for glyph in glyphs]
+    for line in _visual_lines(glyphs):
+        for before, here in pairwise(line):
+            spaced[here] |= _is_gap(glyphs[before].box, glyphs[here].box)
+    return spaced
+
+
+def _visual_lines(glyphs: Sequence[Glyph]) -> Iterator[list[int]]:
+    """Characters by the lines they are printed on, from left to right."""
     order = sorted(range(len(glyphs)), key=lambda index: glyphs[index].line_middle)
     line: list[int] = []
     for index in [*order, -1]:
         if line and (
             index < 0 or glyphs[index].line_middle - glyphs[line[-1]].line_middle > SAME_LINE
         ):
-            line.sort(key=lambda at: glyphs[at].box.left)
-            for before, here in pairwise(line):
-                spaced[here] |= _is_gap(glyphs[before].box, glyphs[here].box)
+            yield sorted(line, key=lambda at: glyphs[at].box.left)
             line = []
         line.append(index)
-    return spaced
+
+
+def _wide(glyphs: Sequence[Glyph], spaced: Sequence[bool]) -> list[bool]:
+    """Whether the gap before each character is one between columns, as an encoder tells it.
+
+    See `leopard.model.spelling.Spelling`.
+    """
+    wide = [False] * len(glyphs)
+    share, more = PARTED
+    for line in _visual_lines(glyphs):
+        middles = [glyphs[index].box.center[0] // STRIDE for index in line]
+        steps = [here - before for before, here in pairwise(middles)]
+        close = [step for step, here in zip(steps, line[1:], strict=True) if not spaced[here]]
+        mean = max(1.0, sum(close) / len(close)) if close else 1.0
+        for step, here in zip(steps, line[1:], strict=True):
+            wide[here] = spaced[here] and step > share * mean + more
+    return wide
 
 
 def _is_gap(before: Box, here: Box) -> bool:

@@ -46,7 +46,8 @@ class DocumentDraft:
 
     pdf: bytes
     questions: tuple[Asked, ...]
-    """For each page, what it answers; an answer that no page prints belongs to the first page."""
+    """For each page, what it answers; an answer that no page prints belongs to the first page. In
+    place of the answer Yes stands what was asked after, as it is printed."""
 
 
 class PageSource(Protocol):

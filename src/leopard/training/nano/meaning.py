@@ -40,8 +40,8 @@ ASKED_LENGTH = 11.0
 """How long means of vectors are taken to be, as a factor."""
 QUICK, QUICKER = 10.0, 3.0
 """So much quicker do logits of their own learn than other parameters, and what is said of pages."""
-PAGE_SHARE = 0.6
-"""Weight of choosing the page in what is learned."""
+PAGE_SHARE, CHECK_SHARE = 0.6, 0.2
+"""Weight of choosing the page in what is learned, and of knowing questions of yes or no."""
 FIRST_TILE = 1
 """Crops of a page before its first tile."""
 TABLE_DROPOUT = 0.3
@@ -66,6 +66,8 @@ class Asked:
     questions: tuple[str, ...]
     goals: Tensor
     """Which beginning each question means, or -1 for none, (questions,)."""
+    checks: tuple[int, ...] = ()
+    """Numbers of the questions that are answered by yes, where what they mean is there, or no."""
 
     @property
     def pages(self) -> tuple[int, ...]:
@@ -93,6 +95,8 @@ class Meaning(nn.Module):
         """Logit of no beginning."""
         self.ask_page = nn.Linear(MEANS * AROUND, AROUND + PAGE_CODE_SIZE)
         """To what headings and labels have, and to codes of pages."""
+        self.check = nn.Linear(MEANS * AROUND, 1)
+        """To the logit of a question that is answered by yes or no."""
         self.of_page = nn.Parameter(torch.tensor([3.0, 6.0]) / QUICK)
         """See `no_page` and `page_gain`."""
         self.codes: Tensor
@@ -104,6 +108,7 @@ class Meaning(nn.Module):
             self.ask.weight[:, :AROUND] += torch.eye(AROUND)
             self.ask_page.weight[:AROUND] = self.ask.weight / QUICKER
             self.ask_page.weight[AROUND:].zero_()
+            self.check.weight.zero_()
             around.table.weight.normal_(0, 0.01)
             around.mix.normal_(0, 0.02)
             around.mix[0] += 1.0 * torch.eye(AROUND)
@@ -134,10 +139,12 @@ class Meaning(nn.Module):
         some = torch.randint(1, len(self.codes), (4000, 3))
         letters.fold.bias.copy_(-self._vectors(some).mean(0))
 
-    def asked(self, questions: Sequence[str], noise: float = 0.0) -> tuple[Tensor, Tensor]:
-        """What questions ask for, (questions, AROUND), and what they say of the page.
+    def asked(self, questions: Sequence[str], noise: float = 0.0) -> tuple[Tensor, Tensor, Tensor]:
+        """What questions ask for, and how they ask.
 
-        The second is (questions, AROUND + PAGE_CODE_SIZE).
+        Returns:
+            What stands around it, (questions, AROUND); what is said of the page, (questions,
+            AROUND + PAGE_CODE_SIZE); and the logit that yes or no is the answer, (questions,).
         """
         classes = [question_classes(question) for question in questions]
         counts = torch.tensor([len(one) for one in classes])
@@ -154,7 +161,7 @@ class Meaning(nn.Module):
         if noise:
             mean = mean + torch.randn_like(mean) * noise
         meant = self.meant(mean)
-        return self.ask(meant), QUICKER * self.ask_page(meant)
+        return self.ask(meant), QUICKER * self.ask_page(meant), self.check(meant)[:, 0]
 
     def _vectors(self, triples: Tensor) -> Tensor:
         """Vectors of letter triples, (triples, 3) to (triples, AROUND)."""
@@ -214,7 +221,7 @@ class Meaning(nn.Module):
 
     def forward(
         self, documents: Sequence[Asked], noise: float = 0.0
-    ) -> tuple[list[Tensor], list[Tensor]]:
+    ) -> tuple[list[Tensor], list[Tensor], Tensor]:
         """Weigh beginnings, and pages, for each question.
 
         First the page that a question names is looked for, by its heading and number, or none;
@@ -222,11 +229,13 @@ class Meaning(nn.Module):
 
         Returns:
             Logits of nothing and of each beginning, (questions, 1 + beginnings), by document; and
-            of each crop, (questions, crops).
+            of each crop, (questions, crops). Then, for the questions of all documents, the logit
+            that yes or no is the answer, (questions,).
         """
         every = [question for document in documents for question in document.questions]
         counts = [len(one.questions) for one in documents]
-        asked, of_page = (part.split(counts) for part in self.asked(every, noise))
+        *looks, checks = self.asked(every, noise)
+        asked, of_page = (part.split(counts) for part in looks)
         weighed, pages = [], []
         for document, own, page, key, heading in zip(
             documents, asked, of_page, *self.keys(documents, noise), strict=True
@@ -234,7 +243,7 @@ class Meaning(nn.Module):
             pages.append((page @ heading.T).masked_fill(~_has_heading(document.pages), -torch.inf))
             logits = own @ key.T - self.page_gain * self._elsewhere(document, pages[-1])
             weighed.append(torch.cat([self.nothing.expand(len(own), 1), logits], 1))
-        return weighed, pages
+        return weighed, pages, checks
 
     def _elsewhere(self, document: Asked, logits: Tensor) -> Tensor:
         """How far each beginning is from the page that a question names, 0 where it is there.

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from leopard.model.tiling import Grids
+from leopard.schema.samples import NO
 from leopard.training.nano.characters import (
     BLANK,
     LAST_PER_LINE,
@@ -24,12 +25,13 @@ from leopard.training.nano.characters import (
     PLACES,
     PLACES_PER_LINE,
     SLOTS,
+    WIDE_BLANK,
 )
 from leopard.training.nano.course import Course, CourseSettings
 from leopard.training.nano.dialogue import StudiedPage, printed_turn
 from leopard.training.nano.eyes import study_slots
 from leopard.training.nano.lessons import Lesson, PageSource
-from leopard.training.nano.meaning import PAGE_SHARE, Asked, Meaning
+from leopard.training.nano.meaning import CHECK_SHARE, PAGE_SHARE, Asked, Meaning
 from leopard.training.nano.misreading import misread
 from leopard.training.nano.package import new_surroundings
 from leopard.training.nano.workers import LessonStream, PagePlan
@@ -38,9 +40,9 @@ from leopard.training.nano.zones import SIDE
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-PRINTED = frozenset({"lookup", "cell", "reverse", "extreme", "compare"})
-"""Families of questions whose answers are printed."""
-UNANSWERABLE = "unanswerable"
+PRINTED = frozenset({"lookup", "cell", "reverse", "extreme", "compare", "exists"})
+"""Families of questions whose answers are printed; of `exists`, what they ask after is."""
+UNANSWERABLE, CHECK = "unanswerable", "exists"
 MISREAD = (0.0, 0.0, 0.04, 0.1)
 """Shares of characters with an error, one drawn for each document."""
 MOST_CROPS = 50
@@ -61,7 +63,7 @@ class MeaningStage:
     """Documents kept to draw from, the newest."""
     course: CourseSettings = field(
         default_factory=lambda: CourseSettings(
-            steps=50_000, learning_rate=1.5e-3, warmup_steps=500, log_every=100
+            steps=60_000, learning_rate=1.5e-3, warmup_steps=500, log_every=100
         )
     )
     seed: int = 2
@@ -104,9 +106,9 @@ def learn(meaning: Meaning, documents: Sequence[Asked]) -> dict[str, float]:
     """One backward pass: cross entropy of choosing the beginning that is meant, or none.
 
     Besides, with PAGE_SHARE of the weight, that of choosing the page it is on, where there are
-    others.
+    others; and with CHECK_SHARE that of knowing which questions are answered by yes or no.
     """
-    logits, pages = meaning(documents, NOISE)
+    logits, pages, checks = meaning(documents, NOISE)
     goals = [document.goals + 1 for document in documents]
     count = sum(len(goal) for goal in goals)
     losses, page_losses = [], []
@@ -114,10 +116,20 @@ def learn(meaning: Meaning, documents: Sequence[Asked]) -> dict[str, float]:
         losses.append(nn.functional.cross_entropy(own, goal, reduction="sum"))
         page_losses.append(_page_loss(document, page))
     loss = torch.stack(losses).sum() / count
-    (loss + PAGE_SHARE * torch.stack(page_losses).sum() / count).backward()
+    check_loss = nn.functional.binary_cross_entropy_with_logits(checks, _are_checks(documents))
+    of_pages = torch.stack(page_losses).sum() / count
+    (loss + PAGE_SHARE * of_pages + CHECK_SHARE * check_loss).backward()
     right = sum(int((own.argmax(1) == goal).sum()) for own, goal in zip(logits, goals, strict=True))
-    pages_loss = torch.stack(page_losses).sum().item() / count
-    return {"loss": loss.item(), "right": right / count, "page_loss": pages_loss}
+    figures = {"loss": loss, "page_loss": of_pages, "check_loss": check_loss}
+    return {name: part.item() for name, part in figures.items()} | {"right": right / count}
+
+
+def _are_checks(documents: Sequence[Asked]) -> Tensor:
+    """1 for the questions that are answered by yes or no, 0 for others, (questions,)."""
+    parts = [torch.zeros(len(document.questions)) for document in documents]
+    for part, document in zip(parts, documents, strict=True):
+        part[list(document.checks)] = 1.0
+    return torch.cat(parts)
 
 
 def _page_loss(document: Asked, logits: Tensor) -> Tensor:
@@ -139,8 +151,10 @@ Studied = tuple[
     "NDArray[np.int16]",
     tuple[str, ...],
     tuple[int, ...],
+    tuple[int, ...],
 ]
-"""Slots, grids of pages, beginnings, questions and goals, as arrays that are quick to hand over."""
+"""Slots, grids of pages, beginnings, questions, goals and which questions are answered by yes or
+no, as arrays that are quick to hand over."""
 
 
 def study_questions() -> Callable[[list[Lesson]], list[Studied]]:
@@ -165,16 +179,20 @@ def asked_of(pages: Sequence[StudiedPage]) -> Studied | None:
     beginnings = np.argwhere(begins_in(crops, grids))
     numbers = {(int(token), int(line)): n for n, (token, line) in enumerate(beginnings)}
     starts = np.cumsum([0, *(len(page.tokens) for page in pages)])
-    questions, goals = [], []
+    questions: list[str] = []
+    goals: list[int] = []
+    checks: list[int] = []
     for page, start in zip(pages, starts[:-1], strict=True):
         for question, answer, family in page.questions:
             goal = _goal(page, (question, answer, family), int(start), numbers)
             if goal is not None:
+                checks += [len(questions)] if family == CHECK else []
                 questions.append(question)
                 goals.append(goal)
     if not questions or len(crops) > MOST_CROPS:
         return None
-    return crops, grids, beginnings.astype(np.int16), tuple(questions), tuple(goals)
+    places = beginnings.astype(np.int16)
+    return crops, grids, places, tuple(questions), tuple(goals), tuple(checks)
 
 
 def _goal(
@@ -182,7 +200,7 @@ def _goal(
 ) -> int | None:
     """Number of the beginning that is meant, -1 for none; None where it is not known."""
     question, answer, family = asked
-    if family == UNANSWERABLE:
+    if family == UNANSWERABLE or (family == CHECK and answer == NO):
         return -1
     turn = printed_turn(page.lines, question, answer, 0) if family in PRINTED else None
     if turn is None or not turn.goals[0][2]:
@@ -213,12 +231,12 @@ def begins_in(crops: NDArray[np.uint8], grids: Grids) -> NDArray[np.bool_]:
                 left[tile, :, 0] = ends[tile - 1, :, -1]
         first += 1 + rows * columns
     run = np.concatenate([left[..., None], here], -1)
-    is_there = (run > 0) & (run != BLANK)
+    is_there = (run > 0) & (run != BLANK) & (run != WIDE_BLANK)
     found: NDArray[np.bool_] = (is_there[..., 1:] & ~is_there[..., :-1]).any(-1)
     return found.reshape(-1, LINES_PER_CELL)
 
 
 def _as_asked(studied: Studied) -> Asked:
-    slots, grids, beginnings, questions, goals = studied
+    slots, grids, beginnings, questions, goals, checks = studied
     places = torch.from_numpy(beginnings)
-    return Asked(torch.from_numpy(slots), grids, places, questions, torch.tensor(goals))
+    return Asked(torch.from_numpy(slots), grids, places, questions, torch.tensor(goals), checks)

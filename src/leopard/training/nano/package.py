@@ -137,6 +137,8 @@ def nano_config() -> LeopardConfig:
             blank_class=BLANK,
             colon_class=class_of(":"),
             stop_class=class_of("."),
+            comma_classes=[class_of(char) for char in ",;"],
+            dash_classes=[class_of(char) for char in "-/|*•"],
             ordinal_waves=wave_angles(),
             num_hidden_layers=3,
         ),

@@ -11,13 +11,14 @@ text its code, the code of the one before it, what is meant and what is to be sa
               and which cells are the last ones of a page's thumbnail and first tile
     layer 1   text: gather what the question asks for, count the answer's characters; image: the
               label of its image and a code of its number
-    layer 2   text: look for the page that is named, among headings and labels
+    layer 2   text: look for the page that is named, among headings and labels; tell whether yes or
+              no is the answer
     layer 3   text: look for a line of a cell where something begins, with that around it, on the
               page found; of both lines of cells the surer one is chosen; its ordinal, and the
               count, make the one due
     layer 4   the head of each slot looks for the ordinal that is due, in the row of what was found,
               after the letters said last, and says the character of the slot; where nothing is
-              meant, it says so
+              meant, it says so; where yes or no is the answer, it says yes if anything is meant
 
 What a question asks for, and what stands around, is learned (`meaning`); the rest is written.
 Layers 0 and 1 know positions (rotary), the others do not, so that finding is the same near and far
@@ -34,7 +35,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from leopard.schema.samples import NOT_ANSWERABLE
+from leopard.schema.samples import NO, NOT_ANSWERABLE, YES
 from leopard.training.nano.characters import (
     LAST_PER_LINE,
     LINES_PER_CELL,
@@ -73,13 +74,17 @@ from leopard.training.nano.start_pages import (
 )
 from leopard.training.nano.start_units import (
     TRIPLE_SIZE,
+    Phrase,
+    ask_for_check,
+    check,
     choose,
     mean_to_meant,
-    say_nothing_found,
+    say,
     seen_before,
     triple_letters,
 )
 from leopard.training.nano.zones import (
+    AGREED,
     ANSWER,
     ANSWER_FLAG,
     ANSWERING,
@@ -91,6 +96,7 @@ from leopard.training.nano.zones import (
     BEFORE,
     BEGUN,
     BREAK,
+    CHECKED,
     CHOSEN,
     CODE,
     COLUMN_FLAG,
@@ -189,12 +195,29 @@ def initialise_language_model(model: Any, head: nn.Linear, meaning: Meaning) -> 
     mean_to_meant(model.layers[1].mlp, 0, meaning, ASKED_SIZE)
     look_for_page(heads[PAGE_LAYER], meaning, _asked(), AROUND_LENGTH)
     _look(heads[3], meaning)
-    choose(model.layers[3].mlp, add_ordinals(model.layers[3].mlp))
+    ask_for_check(
+        model.layers[PAGE_LAYER].mlp, meaning.check.weight[0] @ _asked(), float(meaning.check.bias)
+    )
+    checking = choose(model.layers[3].mlp, add_ordinals(model.layers[3].mlp))
+    check(model.layers[3].mlp, checking)
     _find_next(heads[4])
-    phrase = torch.stack([codes[byte_classes()[ord(char)] - 1] for char in NOT_ANSWERABLE])
-    say_nothing_found(model.layers[4].mlp, phrase, math.tanh(COUNT_GAIN / 2))
+    _say_phrases(model.layers[4].mlp, codes)
     for slot in range(PLACES):
         heads[4].carry(slot, slot_frame(slot) / IMAGE_SCALE, directions(SAID, CODE))
+
+
+def _say_phrases(mlp: Any, codes: Tensor) -> None:
+    """Layer 4: what is said where nothing is read out."""
+    chosen = tuple(range(CHOSEN, CHOSEN + LINES_PER_CELL))
+    unit = 0
+    for text, where, unless in (
+        (NOT_ANSWERABLE, (), (*chosen, CHECKED)),
+        (YES, (CHECKED, AGREED), ()),
+        (NO, (CHECKED,), (AGREED,)),
+    ):
+        spelled = torch.stack([codes[byte_classes()[ord(char)] - 1] for char in text])
+        phrase = Phrase(spelled, where, unless)
+        unit = say(mlp, unit, phrase, math.tanh(COUNT_GAIN / 2))
 
 
 @torch.no_grad()

@@ -7,6 +7,7 @@ Gated units as steps and ramps, written into the small language model before its
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -15,8 +16,11 @@ from torch import Tensor
 from leopard.training.nano.characters import LINES_PER_CELL, PLACES_PER_LINE
 from leopard.training.nano.meaning import ASKED_UNITS, TRIPLE_UNITS, Meaning
 from leopard.training.nano.zones import (
+    AGREED,
     AROUND,
+    ASKS_CHECK,
     BEFORE,
+    CHECKED,
     CHOSEN,
     CODE,
     COUNTED,
@@ -106,12 +110,17 @@ AHEAD = (0.0, 0.012)
 """By so many steps it must be surer than the other: from here on, and entirely from there."""
 
 
-def choose(mlp: Any, first: int) -> None:
+def choose(mlp: Any, first: int) -> int:
     """Layer 3: in CHOSEN, which of the places that may be meant is surer, if it is sure enough.
+
+    None is chosen where yes or no is the answer: then nothing is read out.
 
     Args:
         mlp: Of the layer.
         first: First unit to use; two are used for each line.
+
+    Returns:
+        The unit after the last one used.
     """
     low, high = (step * SURE_SIZE for step in AHEAD)
     for line in range(LINES_PER_CELL):
@@ -120,13 +129,58 @@ def choose(mlp: Any, first: int) -> None:
             mlp.gate_proj.weight[at] = STEEP * ahead / TEXT_SCALE
             mlp.gate_proj.weight[at, TEXT] = -STEEP * step / (FLAG * TEXT_SCALE)
             mlp.gate_proj.weight[at, IMAGE] = -10.0 / FLAG
+            mlp.gate_proj.weight[at, ASKS_CHECK] = -STEEP / (CHECK_FROM * TEXT_SCALE)
             mlp.up_proj.weight[at] = directions(MEANT + line, 1)[0] / (SURE_SIZE * TEXT_SCALE)
             chosen = directions(CHOSEN + line, 1)[0]
             mlp.down_proj.weight[:, at] = sign * chosen * CERTAINLY / (STEEP * (high - low))
+    return first + 2 * LINES_PER_CELL
 
 
 SHARP = 20.0
-"""How steep the steps are by which a character's turn is told."""
+"""How steep steps are by which it is told whether something is so, or whose turn it is."""
+CHECK_SIZE, CHECK_STEEP = 0.1, 4.0
+"""How large the logit of a question of yes or no is in the stream, and how steep it begins."""
+CHECK_FROM, CHECK_WHOLLY = 0.04, 0.08
+"""From here on such a question is one, and entirely from there."""
+MEANT_FROM, MEANT_WHOLLY = 0.4, 0.6
+"""The same for what is meant on any line."""
+
+
+def ask_for_check(mlp: Any, logit: Tensor, bias: float) -> None:
+    """Layer 2, text: how surely yes or no is the answer, by the first unit; 0 where it is not.
+
+    Args:
+        mlp: Of the layer.
+        logit: What gives the logit that this is so, but for its bias, (DIM,).
+        bias: The bias.
+    """
+    mlp.gate_proj.weight[0] = logit * CHECK_STEEP
+    mlp.gate_proj.weight[0, TEXT] = bias * CHECK_STEEP / (FLAG * TEXT_SCALE)
+    mlp.gate_proj.weight[0, IMAGE] = -100.0 / FLAG
+    mlp.up_proj.weight[0] = directions(TEXT, 1)[0] / (FLAG * TEXT_SCALE)
+    mlp.down_proj.weight[:, 0] = directions(ASKS_CHECK, 1)[0] * CHECK_SIZE / CHECK_STEEP
+
+
+def check(mlp: Any, first: int) -> None:
+    """Layer 3, text: whether yes or no is the answer, and whether anything is meant.
+
+    Args:
+        mlp: Of the layer.
+        first: First unit to use.
+    """
+    asks = directions(ASKS_CHECK, 1)[0] / TEXT_SCALE
+    meant = directions(MEANT, LINES_PER_CELL).sum(0) / (SURE_SIZE * TEXT_SCALE)
+    steps = ((asks, CHECK_FROM, CHECK_WHOLLY, CHECKED), (meant, MEANT_FROM, MEANT_WHOLLY, AGREED))
+    for number, (told, low, high, written) in enumerate(steps):
+        steep = SHARP / (high - low)
+        for at, (step, sign) in enumerate(((low, 1.0), (high, -1.0)), start=first + 2 * number):
+            mlp.gate_proj.weight[at] = steep * told
+            mlp.gate_proj.weight[at, TEXT] = -steep * step / (FLAG * TEXT_SCALE)
+            mlp.gate_proj.weight[at, IMAGE] = -100.0 / FLAG
+            mlp.up_proj.weight[at] = directions(TEXT, 1)[0] / (FLAG * TEXT_SCALE)
+            mlp.down_proj.weight[:, at] = sign * directions(written, 1)[0] / SHARP
+
+
 TURN = (2.5, 2.8)
 """From here on, and entirely from there, the count of an answer is that of a character: sums of the
 cosines of three waves, 3.1 where it is and up to 2.3 one place off."""
@@ -134,26 +188,48 @@ LIKE_FOUND = 1.3
 """How loud such a character is, as a share of one that was found."""
 
 
-def say_nothing_found(mlp: Any, codes: Tensor, counted: float) -> None:
-    """Say a text where nothing is meant, character after character as they are counted.
+UNMET = 4.0
+"""By so much less is it a character's turn where a condition is not met."""
+
+
+@dataclass(frozen=True, slots=True)
+class Phrase:
+    """What is said where some things are so and others are not."""
+
+    codes: Tensor
+    """Codes of its characters, (characters, CODE)."""
+    where: tuple[int, ...]
+    """Numbers of the stream that must be 1."""
+    unless: tuple[int, ...]
+    """And that must be 0."""
+
+
+def say(mlp: Any, first: int, phrase: Phrase, counted: float) -> int:
+    """Layer 4: say a text, character after character as they are counted.
 
     Args:
         mlp: Of the layer.
-        codes: Codes of its characters, (characters, CODE).
+        first: First unit to use.
+        phrase: The text, and where it is said.
         counted: How large the waves of the count are.
+
+    Returns:
+        The unit after the last one used.
     """
     low, high = TURN
-    for number, code in enumerate(codes):
+    for number, code in enumerate(phrase.codes):
         angles = torch.tensor(wave_angles()) * number
         waves = torch.stack([angles.cos(), angles.sin()], -1).flatten()
         here = waves @ directions(COUNTED, ORDINAL) / (counted * TEXT_SCALE)
-        for at, (step, sign) in enumerate(((low, 1.0), (high, -1.0)), start=2 * number):
+        for zone, sign in ((phrase.where, 1.0), (phrase.unless, -1.0)):
+            here[list(zone)] = sign * UNMET / TEXT_SCALE
+        for at, (step, sign) in enumerate(((low, 1.0), (high, -1.0)), start=first + 2 * number):
+            least = step + UNMET * len(phrase.where)
             mlp.gate_proj.weight[at] = SHARP * here
-            chosen = slice(CHOSEN, CHOSEN + LINES_PER_CELL)
-            mlp.gate_proj.weight[at, chosen] = -SHARP * 4 / TEXT_SCALE
-            mlp.gate_proj.weight[at, TEXT] = -SHARP * step / (FLAG * TEXT_SCALE)
+            mlp.gate_proj.weight[at, TEXT] = -SHARP * least / (FLAG * TEXT_SCALE)
             mlp.gate_proj.weight[at, IMAGE] = -100.0 / FLAG
             mlp.up_proj.weight[at] = directions(TEXT, 1)[0] / (FLAG * TEXT_SCALE)
             mlp.down_proj.weight[:, at] = 0
             size = sign * LIKE_FOUND / (SHARP * (high - low))
             mlp.down_proj.weight[SAID : SAID + CODE, at] = code * size
+    return first + 2 * len(phrase.codes)

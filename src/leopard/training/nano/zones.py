@@ -105,14 +105,18 @@ MEANT = SURE + LINES_PER_CELL
 CHOSEN = MEANT + LINES_PER_CELL
 """Which of them is meant, if any."""
 
+PAGE_CODE_SIZE = 6
+"""Numbers of the code of a page, two halves: one for each of two digits."""
 OF_PAGE = CHOSEN + LINES_PER_CELL
 """From the fourth layer on, of what is asked: the code of the page that is named, and whether any
 is."""
+ASKS_CHECK = OF_PAGE + PAGE_CODE_SIZE + 1
+"""From the fourth layer on, of what is asked: how surely yes or no is the answer, 0 where not."""
+CHECKED, AGREED = ASKS_CHECK + 1, ASKS_CHECK + 2
+"""From the fifth layer on: 1 where yes or no is the answer, and 1 where anything is meant."""
 PAGE_CODE = OWN_TRIPLE + AROUND
 """From the third layer on, of visual tokens: the code of their page, where the ends of lines stood
 in the first."""
-PAGE_CODE_SIZE = 6
-"""Numbers of it, two halves: one for each of two digits."""
 PAGE_LENGTH = 0.5
 """Length of either half of a page's code in the stream."""
 
@@ -129,7 +133,7 @@ assert ASIDE < DIM
 assert OWN_TRIPLE + AROUND <= COUNTED
 assert LAST_ASKED + AROUND <= ROW
 assert PLACES * CODE <= PAGE_CODE <= COUNTED - PAGE_CODE_SIZE
-assert OF_PAGE + PAGE_CODE_SIZE < AROUNDS
+assert AGREED < AROUNDS
 
 
 def directions(start: int, count: int) -> Tensor:
